@@ -1,0 +1,83 @@
+package command
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// HealthKind is the way a check asks.
+type HealthKind int
+
+const (
+	HealthNone HealthKind = iota
+	HealthHTTP            // GET of a path on the copy's private socket, else the shared one
+	HealthTCP             // a connection to host:port
+	HealthExec            // a command's exit code
+	HealthFile            // a file's age
+)
+
+// Health is a check and its rhythm, with the meanings of Docker's HEALTHCHECK.
+type Health struct {
+	Kind   HealthKind
+	Target string        // path, host:port, command line or file
+	MaxAge time.Duration // of the file
+
+	Interval, Timeout, StartPeriod time.Duration
+	Retries                        int
+}
+
+func (h Health) String() string {
+	switch h.Kind {
+	case HealthHTTP:
+		return "http:" + h.Target
+	case HealthTCP:
+		return "tcp:" + h.Target
+	case HealthExec:
+		return "exec:" + h.Target
+	case HealthFile:
+		return "file:" + h.Target + "<" + h.MaxAge.String()
+	}
+	return "none"
+}
+
+// ParseHealth reads http:/path, tcp:host:port, exec:command, file:path<30s or
+// none. The rhythm is the caller's.
+func ParseHealth(s string) (Health, error) {
+	wanted := fmt.Errorf("wanted: http:/path, tcp:host:port, exec:command, file:path<30s or none")
+	kind, target, _ := strings.Cut(s, ":")
+	switch kind {
+	case "none":
+		if target == "" {
+			return Health{}, nil
+		}
+	case "http":
+		if strings.HasPrefix(target, "//") {
+			return Health{}, fmt.Errorf("wanted: http:/path on our own address; another host is asked by tcp:host:port")
+		}
+		u, err := url.ParseRequestURI(target)
+		if strings.HasPrefix(target, "/") && err == nil && u.Host == "" {
+			return Health{Kind: HealthHTTP, Target: target}, nil
+		}
+	case "tcp":
+		host, port, err := net.SplitHostPort(target)
+		if n, e := strconv.Atoi(port); err == nil && host != "" && e == nil && n > 0 && n < 65536 {
+			return Health{Kind: HealthTCP, Target: target}, nil
+		}
+	case "exec":
+		if strings.TrimSpace(target) != "" {
+			return Health{Kind: HealthExec, Target: target}, nil
+		}
+	case "file":
+		i := strings.LastIndex(target, "<")
+		if i > 0 {
+			if age, err := ParseDuration(target[i+1:]); err == nil && age > 0 {
+				return Health{Kind: HealthFile, Target: target[:i], MaxAge: age}, nil
+			}
+		}
+	}
+	return Health{}, wanted
+}
