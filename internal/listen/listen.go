@@ -59,7 +59,6 @@ func bind(a command.Address) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{Address: a, fd: fd}
 	// SO_REUSEADDR: a restart must not wait for connections in TIME_WAIT.
 	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil && family == unix.AF_INET6 {
 		only := 1
@@ -75,15 +74,23 @@ func bind(a command.Address) (*Socket, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	if bound, err := unix.Getsockname(fd); err == nil {
-		switch b := bound.(type) {
-		case *unix.SockaddrInet4:
-			s.Address.Port = b.Port
-		case *unix.SockaddrInet6:
-			s.Address.Port = b.Port
-		}
+	if a.Port != 0 {
+		return &Socket{Address: a, fd: fd}, nil
 	}
-	return s, nil
+	// A port that the kernel chose is lost at shutdown(2): it keeps only one
+	// that was asked for. So it is asked for now.
+	defer unix.Close(fd)
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		return nil, err
+	}
+	switch b := bound.(type) {
+	case *unix.SockaddrInet4:
+		a.Port = b.Port
+	case *unix.SockaddrInet6:
+		a.Port = b.Port
+	}
+	return bind(a)
 }
 
 func inet(a command.Address) (family int, sockaddr unix.Sockaddr) {
