@@ -33,6 +33,9 @@ type Spec struct {
 	Grace time.Duration // from the request to stop to the KILL
 	Drain time.Duration // part of Grace before the first stage: not ready, still serving
 
+	// Once says that the program's own code is the answer, also after a
+	// requested stop: tasks and commands that run to their end.
+	Once    bool
 	Restart Restart
 	Backoff Backoff
 	GiveUp  GiveUp

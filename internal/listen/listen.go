@@ -142,9 +142,25 @@ func bindUnix(a command.Address) (*Socket, error) {
 	return s, nil
 }
 
+// Listen lets clients connect.
+func (s *Socket) Listen() error {
+	if err := unix.Listen(s.fd, backlog); err != nil {
+		return fmt.Errorf("cannot listen on %s: %w", s.Address, err)
+	}
+	return nil
+}
+
+// Release closes our descriptor and leaves the socket to who has inherited it.
+func (s *Socket) Release() {
+	if s.fd >= 0 {
+		_ = unix.Close(s.fd)
+		s.fd = -1
+	}
+}
+
 // Close gives the address back. Call it when no copy is to be started any more.
 func (s *Socket) Close() {
-	_ = unix.Close(s.fd)
+	s.Release()
 	var stat unix.Stat_t
 	if s.inode != 0 && unix.Lstat(s.Address.Path, &stat) == nil && stat.Ino == s.inode {
 		_ = os.Remove(s.Address.Path)
@@ -250,8 +266,8 @@ func (s *Set) Open() error {
 		return nil
 	}
 	for _, socket := range s.sockets {
-		if err := unix.Listen(socket.fd, backlog); err != nil {
-			return fmt.Errorf("cannot listen on %s: %w", socket.Address, err)
+		if err := socket.Listen(); err != nil {
+			return err
 		}
 	}
 	s.open = true

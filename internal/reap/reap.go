@@ -139,21 +139,12 @@ type Program struct {
 	Env   []string
 	Dir   string
 	Files []uintptr
-
-	// Foreground puts the child's group in the foreground of the terminal that
-	// Terminal is, so that Ctrl-C and job control are the child's.
-	Foreground bool
-	Terminal   int
 }
 
 // Start forks and executes the program as the leader of a process group of its
 // own. The error is the kernel's: ENOENT, EACCES, ENOEXEC, E2BIG, EAGAIN ...
 func (r *Reaper) Start(p Program) (*Process, error) {
 	attr := &syscall.ProcAttr{Dir: p.Dir, Env: p.Env, Files: p.Files, Sys: &syscall.SysProcAttr{Setpgid: true}}
-	if p.Foreground {
-		attr.Sys.Foreground = true
-		attr.Sys.Ctty = p.Terminal
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	pid, err := syscall.ForkExec(p.Path, p.Argv, attr)

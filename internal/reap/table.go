@@ -1,6 +1,7 @@
 package reap
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -14,6 +15,11 @@ type Entry struct {
 	State              byte // R, S, D, Z, T ... (proc(5))
 	Command            string
 	started            uint64
+}
+
+// String names the process for the log: pid, command and state.
+func (e Entry) String() string {
+	return fmt.Sprintf("%d %s (%c)", e.PID, e.Command, e.State)
 }
 
 // table reads /proc. It is empty where /proc is missing or shows another pid

@@ -22,6 +22,11 @@ type Order struct {
 	Path      string // the program, resolved
 	ListenPID bool   // set LISTEN_PID to the copy's own pid
 	Ignore    []syscall.Signal
+
+	// Foreground puts the copy's process group in the foreground of the
+	// terminal that is its stdin. Here, because the group must have the terminal
+	// before the program looks at it, and TTOU must be blocked meanwhile.
+	Foreground bool
 }
 
 // Marker returns the environment entry that gives the order to a child of the
@@ -30,6 +35,9 @@ func (o Order) Marker(parent int) string {
 	s := Variable + "=" + itoa(parent) + " "
 	if o.ListenPID {
 		s += "l"
+	}
+	if o.Foreground {
+		s += "f"
 	}
 	for _, sig := range o.Ignore {
 		s += "i" + itoa(int(sig))
@@ -49,6 +57,9 @@ func parse(value string) (parent int, o Order, ok bool) {
 		switch flags[0] {
 		case 'l':
 			o.ListenPID = true
+			flags = flags[1:]
+		case 'f':
+			o.Foreground = true
 			flags = flags[1:]
 		case 'i':
 			end := 1
@@ -98,6 +109,9 @@ func become(o Order) {
 	}
 	for _, s := range o.Ignore {
 		ignore(s)
+	}
+	if o.Foreground {
+		foreground()
 	}
 	err = syscall.Exec(o.Path, argv, block)
 	code := 126 // ENOENT may also be about the script's interpreter

@@ -1,0 +1,382 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/codeontap/entrypoint/internal/command"
+)
+
+// noneAliveFor is how long a group may be without a living copy before it is
+// given up, however patient the backoff is.
+const noneAliveFor = time.Minute
+
+// restartPatience is what a new copy gets beside its start period to become
+// ready in a rolling restart.
+const restartPatience = 60 * time.Second
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// Sockets are shared by all copies: open while one lives, shut otherwise.
+type Sockets interface {
+	Open() error
+	Shut()
+}
+
+// Outcome is the end of a group or of a list of them.
+type Outcome struct {
+	Code    int
+	Why     string // one line
+	Stopped bool   // it was asked to stop
+	Killed  bool   // something had to be killed at the end of the grace period
+}
+
+// CopyStatus is what is known of one copy.
+type CopyStatus struct {
+	Index    int
+	PID      int // 0 while no process lives
+	State    State
+	Since    time.Time
+	Restarts int
+	LastExit *Exit
+}
+
+// slot is one of N places; a rolling restart changes its copy.
+type slot struct {
+	current *Copy
+	next    *Copy // on trial
+	status  CopyStatus
+	trial   CopyStatus
+	last    *Exit
+}
+
+// group is N copies of one program.
+type group struct {
+	parts
+	spec    command.Spec
+	sockets Sockets // may be nil
+	count   *Counters
+
+	mu        sync.Mutex
+	slots     []*slot
+	wasReady  []bool // each place was ready once
+	noneSince time.Time
+	stops     int
+	stopping  chan struct{} // closed with the first request to stop
+	draining  bool
+	changed   chan struct{} // something to look at
+	killed    bool
+	lastExit  Exit // of the copy that ended last, unasked
+	failed    *Exit
+	rolling   sync.Mutex
+}
+
+func newGroup(spec command.Spec, p parts, sockets Sockets, count *Counters) *group {
+	g := &group{
+		parts: p, spec: spec, sockets: sockets, count: count,
+		stopping: make(chan struct{}), changed: make(chan struct{}, 1),
+	}
+	g.parts.before = g.beforeStart
+	g.parts.report = g.report
+	g.noneSince = time.Now()
+	g.wasReady = make([]bool, spec.Copies)
+	for i := range spec.Copies {
+		g.slots = append(g.slots, &slot{
+			current: newCopy(spec, i, g.parts),
+			status:  CopyStatus{Index: i, State: Waiting, Since: g.noneSince},
+		})
+	}
+	return g
+}
+
+// beforeStart lets clients in before the copy that serves them is forked.
+func (g *group) beforeStart(*Copy) error {
+	g.count.started()
+	if g.sockets == nil {
+		return nil
+	}
+	return g.sockets.Open()
+}
+
+// report takes a copy's change of state. It is called by the copy's goroutine.
+func (g *group) report(c *Copy, s State, exit Exit, v verdict) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	place := g.slots[c.index]
+	status := &place.status
+	if place.current != c {
+		status = &place.trial
+	}
+	status.State, status.Since = s, time.Now()
+	status.PID = 0
+	if s.alive() {
+		status.PID = c.pid
+	}
+	if exit.Reason != "" {
+		status.LastExit = &exit
+		place.last = &exit
+		g.count.ended(exit)
+		g.killed = g.killed || (c.killed && g.stops > 0)
+		if !c.asked() {
+			g.lastExit = exit
+		}
+	}
+	switch {
+	case v.next == Backoff && s == Backoff:
+		status.Restarts++
+		g.count.restarted(exit.Reason)
+	case s == Failed && !c.trial.Load():
+		g.failed = &exit
+	case s == Ready && place.current == c:
+		g.wasReady[c.index] = true
+	}
+	g.shutIfNoneAlive()
+	g.poke()
+}
+
+// shutIfNoneAlive is called with the lock held.
+func (g *group) shutIfNoneAlive() {
+	alive := false
+	for _, p := range g.slots {
+		alive = alive || p.status.State.alive() || p.status.State == Starting || p.trial.State.alive() || p.trial.State == Starting
+	}
+	switch {
+	case alive:
+		g.noneSince = time.Time{}
+	case g.noneSince.IsZero():
+		g.noneSince = time.Now()
+		if g.sockets != nil {
+			g.sockets.Shut()
+		}
+	}
+}
+
+// run starts the copies and returns when the last is over.
+func (g *group) run() Outcome {
+	for _, p := range g.slots {
+		go p.current.run()
+	}
+	none := time.NewTimer(noneAliveFor)
+	defer none.Stop()
+	for {
+		g.mu.Lock()
+		over := !slices.ContainsFunc(g.slots, func(p *slot) bool { return !p.status.State.over() || p.next != nil })
+		since := g.noneSince
+		stops := g.stops
+		g.mu.Unlock()
+		if over {
+			break
+		}
+		none.Reset(time.Hour)
+		if !since.IsZero() && stops == 0 {
+			none.Reset(max(0, time.Until(since.Add(noneAliveFor))))
+		}
+		select {
+		case <-g.changed:
+		case <-none.C:
+			g.giveUp()
+		}
+	}
+	for _, p := range g.slots {
+		<-p.current.done
+	}
+	return g.outcome()
+}
+
+// giveUp ends a group of which nothing has lived for a minute.
+func (g *group) giveUp() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.noneSince.IsZero() || g.stops > 0 || time.Since(g.noneSince) < noneAliveFor {
+		return
+	}
+	g.log.Error("no copy of " + g.spec.Name + " has lived for " + noneAliveFor.String() + ": giving up")
+	exit := g.lastExit
+	g.failed = &exit
+	for _, p := range g.slots {
+		p.current.Stop()
+	}
+}
+
+func (g *group) outcome() Outcome {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	o := Outcome{Stopped: g.stops > 0, Killed: g.killed}
+	switch {
+	case g.spec.Once && g.slots[0].last != nil:
+		exit := *g.slots[0].last
+		o.Code, o.Why = exit.Code, g.spec.Name+": "+exit.String()
+	case o.Stopped && o.Killed:
+		o.Code, o.Why = 137, "stopped as asked, and something had to be killed"
+	case o.Stopped:
+		o.Why = "stopped as asked"
+	case g.failed != nil:
+		o.Code, o.Why = g.failed.Code, g.spec.Name+" failed: "+g.failed.String()
+		if o.Code == 0 { // ended with 0 again and again: not what was wanted
+			o.Code = 1
+		}
+	default:
+		o.Why = "finished"
+	}
+	return o
+}
+
+// stop asks for the stop: first with the drain, then without, then by KILL.
+// It does not block.
+func (g *group) stop() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stops++
+	if g.stops == 1 {
+		close(g.stopping)
+	}
+	switch {
+	case g.stops == 1 && g.spec.Drain > 0:
+		g.draining = true
+		g.log.Info("draining: not ready any more, still serving", "for", g.spec.Drain)
+		time.AfterFunc(g.spec.Drain, g.stopCopies)
+	case g.stops == 1:
+		go g.stopCopies()
+	case g.stops == 2 && g.draining:
+		g.log.Info("asked again: the drain is skipped")
+		go g.stopCopies()
+	case g.stops >= 3:
+		g.log.Warn("asked a third time: killing")
+		for _, c := range g.copies() {
+			c.Kill()
+		}
+	}
+}
+
+func (g *group) stopCopies() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.draining = false
+	for _, c := range g.copies() {
+		c.Stop()
+	}
+}
+
+// copies are all there are, those on trial included; called with the lock held.
+func (g *group) copies() []*Copy {
+	var all []*Copy
+	for _, p := range g.slots {
+		all = append(all, p.current)
+		if p.next != nil {
+			all = append(all, p.next)
+		}
+	}
+	return all
+}
+
+// restart replaces one copy after the other. Where we hold the sockets the new
+// one is ready before the old one goes; a program that binds by itself, or that
+// must not run twice, is stopped first. It ends with the first new copy that
+// does not become ready; the old ones then go on serving.
+func (g *group) restart(fresh command.Spec) error {
+	if !g.rolling.TryLock() {
+		return errors.New("cannot restart: a restart is under way")
+	}
+	defer g.rolling.Unlock()
+	beside := len(g.spec.Bind) > 0
+	for i := range g.slots {
+		if err := g.replace(i, fresh, beside); err != nil {
+			return err
+		}
+		g.log.Info("restart: copy replaced", "copy", i, "of", len(g.slots))
+	}
+	g.mu.Lock()
+	g.spec = fresh
+	g.mu.Unlock()
+	return nil
+}
+
+func (g *group) replace(i int, fresh command.Spec, beside bool) error {
+	g.mu.Lock()
+	if g.stops > 0 {
+		g.mu.Unlock()
+		return errors.New("cannot restart: stopping")
+	}
+	place := g.slots[i]
+	old := place.current
+	next := newCopy(fresh, i, g.parts)
+	next.trial.Store(beside)
+	place.next = next
+	place.trial = CopyStatus{Index: i, State: Waiting, Since: time.Now()}
+	g.mu.Unlock()
+
+	if !beside {
+		old.Stop()
+		<-old.done
+		g.promote(place)
+	}
+	go next.run()
+	err := g.awaitReady(next)
+	if err != nil && beside {
+		next.Stop()
+		<-next.done
+		g.mu.Lock()
+		place.next, place.trial = nil, CopyStatus{State: Stopped}
+		g.mu.Unlock()
+		g.poke()
+		return err
+	}
+	if beside {
+		g.promote(place)
+		old.Stop()
+		<-old.done
+	}
+	return err
+}
+
+// promote makes the new copy the place's own.
+func (g *group) promote(place *slot) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	restarts := place.status.Restarts + 1
+	place.current, place.next = place.next, nil
+	place.current.trial.Store(false)
+	place.status = place.trial
+	place.status.Restarts = restarts
+	place.trial = CopyStatus{State: Stopped}
+	g.count.restarted("requested")
+	if g.stops > 0 {
+		place.current.Stop() // a stop that came between
+	}
+}
+
+// awaitReady waits for the first word of a new copy.
+func (g *group) awaitReady(c *Copy) error {
+	patience := restartPatience + c.spec.Health.StartPeriod
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-c.settled:
+	case <-g.stopping:
+		return errors.New("cannot restart: stopping")
+	case <-timer.C:
+		return fmt.Errorf("cannot restart: new copy %d was not ready within %s", c.index, patience)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	place := g.slots[c.index]
+	status := place.trial
+	if place.current == c {
+		status = place.status
+	}
+	if status.LastExit != nil {
+		return fmt.Errorf("cannot restart: new copy %d failed: %s", c.index, status.LastExit)
+	}
+	return nil
+}
+
+func (g *group) poke() {
+	select {
+	case g.changed <- struct{}{}:
+	default:
+	}
+}
