@@ -232,14 +232,14 @@ func TestAFileThatWeMayNotReadIsAnError(t *testing.T) {
 	}
 }
 
-func FuzzReadDotenv(f *testing.F) {
+func FuzzDotenv(f *testing.F) {
 	for _, s := range dotenvSeeds {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, content string) {
 		real, _ := env.Parse(base)
-		path := write(t, content)
-		d, err := env.ReadDotenv(path, real)
+		const path = "folder/.env"
+		variables, _, err := env.ReadText(path, content, real)
 		if err != nil {
 			for line := range strings.SplitSeq(err.Error(), "\n") {
 				if !strings.HasPrefix(line, "cannot read "+path+" line ") {
@@ -249,13 +249,13 @@ func FuzzReadDotenv(f *testing.F) {
 			return
 		}
 		seen := map[string]bool{}
-		for _, v := range d.Variables {
+		for _, v := range variables {
 			if v.Name == "" || strings.Contains(v.Name, "=") || v.Fit() != nil || v.Source != env.FromDotenv || seen[v.Name] {
 				t.Errorf("%q gives a variable that no environment can hold: %q", content, v.Name)
 			}
 			seen[v.Name] = true
 		}
-		merged := real.Merge(d.Variables...)
+		merged := real.Merge(variables...)
 		for _, v := range real.Variables() {
 			if got, _ := merged.Lookup(v.Name); !got.Value.Equal(v.Value) || got.Source != env.FromEnvironment {
 				t.Errorf("%q overrides %s", content, v.Name)

@@ -81,11 +81,11 @@ func TestNoVerbPrintsASecret(t *testing.T) {
 				}
 			}
 		}
-		tooMany, badIndex, badWidth := "too many", "%[5]d", "%*d" // out of vet's sight
-		for _, text := range []string{
-			fmt.Sprint(operand), fmt.Sprintln("a", operand), fmt.Sprintf(tooMany, operand),
-			fmt.Sprintf(badIndex, operand), fmt.Sprintf(badWidth, operand, 1),
-		} {
+		texts := []string{fmt.Sprint(operand), fmt.Sprintln("a", operand)}
+		for _, format := range []string{"too many", "%[5]d", "%*d", "%.*d", "%"} {
+			texts = append(texts, fmt.Sprintf(format, operand))
+		}
+		for _, text := range texts {
 			if leaks(text) {
 				t.Errorf("a %s is printed: %s", shape, text)
 			}
@@ -172,7 +172,7 @@ func TestAPanicShowsNoSecret(t *testing.T) {
 		panicWith(kind, s, hold(s))
 	}
 	t.Parallel()
-	for _, kind := range []string{"secret", "struct", "environment", "error", "string", "nil map"} {
+	for _, kind := range []string{"secret", "struct", "environment", "error", "string", "index"} {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestAPanicShowsNoSecret$")
 		cmd.Env = append(os.Environ(), "ENV_TEST_PANIC="+kind, "GOTRACEBACK=system")
 		out, err := cmd.CombinedOutput()
@@ -199,8 +199,7 @@ func panicWith(kind string, s env.Secret, h holder) {
 		panic(fmt.Errorf("cannot use %v and %+v", s, h))
 	case "string":
 		panic(fmt.Sprintf("%#v", h))
-	case "nil map":
-		var m map[string]env.Secret
-		m["k"] = s
+	case "index":
+		h.list[len(kind)] = s
 	}
 }

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/codeontap/entrypoint/internal/env"
+)
+
+// The platforms, as APP_PLATFORM names them.
+const (
+	platformLocal      = "local"
+	platformECS        = "ecs"
+	platformKubernetes = "kubernetes"
+	platformLambda     = "lambda"
+	platformCodeontap  = "codeontap" // only when told
+)
+
+// prepared is what every verb begins with: the settings, the environment with
+// .env and X_FILE merged, nothing decrypted yet.
+type prepared struct {
+	given
+	problems
+	log         *slog.Logger
+	environment env.Environment
+	platform    string
+	dir         string
+	dotenv      string // path of the file that counts, read or not
+	dotenvRead  bool
+}
+
+// prepare reads everything that can be read without asking anybody. The error
+// holds all that is wrong with the files; problems with settings are collected
+// until the caller asks for them.
+func (p *program) prepare(c *cli.Context) (*prepared, error) {
+	e, dropped := env.Parse(p.environ)
+	s := &prepared{given: given{flags: flagsGiven(c), env: e, table: settings()}, environment: e}
+	s.log = p.logger(s)
+	if dropped > 0 {
+		s.log.Warn("entries of the environment without a name or '=' are ignored", "entries", dropped)
+	}
+	s.platform = s.choosePlatform()
+	s.dir = s.chooseDirectory()
+	fileProblem := s.readDotenv()
+	files, err := env.ReadFiles(s.environment, fileNames())
+	s.environment, s.env = files, files
+	s.log = p.logger(s) // .env may say how to log
+	if err := errors.Join(fileProblem, err); err != nil {
+		return s, &exitError{codeConfiguration, err}
+	}
+	return s, nil
+}
+
+// fileNames are the variables that may come as X_FILE: the contract's, other
+// than those that say how to run and those that AWS's own tools read.
+func fileNames() []string {
+	var names []string
+	for _, name := range []string{} {
+		if !strings.HasPrefix(name, "APP_") && !strings.HasPrefix(name, "AWS_") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (p *program) logger(s *prepared) *slog.Logger {
+	format := s.choice(s.of("log-format"), "text", "json")
+	level := slog.LevelInfo
+	switch s.choice(s.of("log-level"), "info", "debug", "warn", "error") {
+	case "debug":
+		level = slog.LevelDebug
+	case "warn":
+		level = slog.LevelWarn
+	case "error":
+		level = slog.LevelError
+	default:
+		if !s.of("log-level").set() && s.env.Has("APP_DEBUG") {
+			level = slog.LevelDebug
+		}
+	}
+	return newLogger(p.stderr, format, level)
+}
+
+// choice returns the value, or the first of the possible ones where it is
+// unset or wrong.
+func (s *prepared) choice(v value, possible ...string) string {
+	if !v.set() {
+		return possible[0]
+	}
+	for _, one := range possible {
+		if v.text[0] == one {
+			return one
+		}
+	}
+	s.addOnce(v, fmt.Errorf("wanted: %s", oneOf(possible)))
+	return possible[0]
+}
+
+// addOnce is add for values that are read more than once.
+func (s *prepared) addOnce(v value, err error) {
+	for _, line := range s.lines {
+		if strings.HasPrefix(line, "cannot use "+v.name()+":") {
+			return
+		}
+	}
+	s.add(v, err)
+}
+
+func oneOf(words []string) string {
+	if len(words) == 1 {
+		return words[0]
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+// choosePlatform sees what the platforms themselves set.
+func (s *prepared) choosePlatform() string {
+	if v := s.of("platform"); v.set() {
+		return s.choice(v, platformLocal, platformECS, platformKubernetes, platformLambda, platformCodeontap)
+	}
+	switch {
+	case s.env.Has("AWS_LAMBDA_FUNCTION_NAME"):
+		return platformLambda
+	case s.env.Has("ECS_CONTAINER_METADATA_URI_V4"), s.env.Has("ECS_CONTAINER_METADATA_URI"),
+		strings.HasPrefix(s.env.Get("AWS_EXECUTION_ENV").Reveal(), "AWS_ECS_"):
+		return platformECS
+	case s.env.Has("KUBERNETES_SERVICE_HOST"):
+		return platformKubernetes
+	}
+	return platformLocal
+}
+
+// chooseDirectory is --dir, else the working directory, else src where only
+// that has a manage.py.
+func (s *prepared) chooseDirectory() string {
+	if v := s.of("dir"); v.set() {
+		if info, err := os.Stat(v.text[0]); err != nil || !info.IsDir() {
+			s.add(v, errors.New("wanted: a directory that is there"))
+		}
+		return v.text[0]
+	}
+	if !exists("manage.py") && exists("src/manage.py") {
+		return "src"
+	}
+	return "."
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// readDotenv merges the file under the environment, on platform local only.
+func (s *prepared) readDotenv() error {
+	named := s.of("env-file")
+	s.dotenv = filepath.Join(s.dir, ".env")
+	if named.set() {
+		s.dotenv = named.text[0]
+	}
+	if s.platform != platformLocal {
+		if exists(s.dotenv) {
+			s.log.Info("not read: .env files are for platform local", "file", s.dotenv, "platform", s.platform)
+		}
+		return nil
+	}
+	file, err := env.ReadDotenv(s.dotenv, s.environment)
+	for _, warning := range file.Warnings {
+		s.log.Warn(warning)
+	}
+	if err != nil {
+		return err
+	}
+	if !file.Found {
+		if named.set() {
+			s.add(named, errors.New("wanted: a file that is there"))
+		}
+		return nil
+	}
+	s.dotenvRead = true
+	s.environment = s.environment.Merge(file.Variables...)
+	s.env = s.environment
+	return nil
+}
+
+// settled returns all problems with the settings as one error, or nil.
+func (p *problems) settled() error {
+	if len(p.lines) == 0 {
+		return nil
+	}
+	return &exitError{p.code, errors.New(strings.Join(p.lines, "\n"))}
+}
