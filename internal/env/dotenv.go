@@ -18,6 +18,11 @@ import (
 // file by mistake.
 const maxDotenv = 1 << 20
 
+// maxExpanded is how long all its values may be once expanded: execve(2) takes
+// no more than 6 MB of arguments and environment whatever the limits are, and a
+// thousand lines with one long ${NAME} each would fill the memory.
+const maxExpanded = 6 << 20
+
 // Dotenv is what a .env file holds.
 type Dotenv struct {
 	// Found is false where there is no file, or a folder of that name: not an
@@ -112,7 +117,12 @@ func readStatements(path, text string, base Environment) (variables []Variable, 
 		return b.value, ok
 	}
 	var names []string // in the order of the file
+	expanded := 0
 	for _, b := range bindings {
+		if expanded > maxExpanded {
+			faults = append(faults, fault{line: b.line, what: tooMuch})
+			break
+		}
 		switch {
 		case isIgnored(b.name):
 			warnings = append(warnings, fmt.Sprintf("%s line %d is ignored: %q is taken from the real environment only", path, b.line, b.name))
@@ -128,6 +138,7 @@ func readStatements(path, text string, base Environment) (variables []Variable, 
 				}
 				faults = append(faults, f)
 			}
+			expanded += len(b.value)
 		}
 		if _, again := values[b.name]; !again {
 			names = append(names, b.name)

@@ -73,6 +73,7 @@ const (
 	openQuote  = "the quote before the value is not closed; close it, and write a quote inside it with a backslash before it"
 	afterQuote = "there is text after the closing quote; write a quote inside the value with a backslash before it"
 	tooLong    = "the value with its name is longer than the 131071 bytes that a program can be given"
+	tooMuch    = "the values up to here are longer than the 6 MB that a program can be given"
 )
 
 type scanner struct {

@@ -108,6 +108,10 @@ func TestExpansionIsBounded(t *testing.T) {
 	if _, err := env.ReadDotenv(write(t, s.String()), env.Environment{}); err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Errorf("want an error about the length, got %v", err)
 	}
+	many := "A=" + strings.Repeat("x", 100_000) + "\n" + strings.Repeat("B=${A}y\n", 100_000)
+	if _, err := env.ReadDotenv(write(t, many), env.Environment{}); err == nil || !strings.Contains(err.Error(), "6 MB") {
+		t.Errorf("want an error about the length of all, got %v", err)
+	}
 	// Each of these openings could make a reader look to the end again.
 	for _, opening := range []string{"${", "${:", "${a:x", "${a:-", "$", "'", "\\'"} {
 		text := "A=\"" + strings.Repeat(opening, 20000) + "\"\n"
