@@ -22,9 +22,9 @@ const (
 	onRestart
 	onEncrypt
 
-	onPlanned   = onRun | onPlan | onCheck    // what decides what runs
-	onDecrypted = onRun | onExec | onCheck    // what decrypts
-	onStarted   = onRun | onExec | onPlan     // what starts something, or says so
+	onPlanned   = onRun | onPlan | onCheck // what decides what runs
+	onDecrypted = onRun | onExec | onCheck // what decrypts
+	onStarted   = onRun | onExec | onPlan  // what starts something, or says so
 	onClient    = onHealth | onStatus | onRestart
 	onAll       = onPlanned | onExec | onClient | onEncrypt
 )

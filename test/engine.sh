@@ -1,0 +1,10 @@
+#!/bin/sh
+# The tests that need a Docker engine.
+set -eu
+cd "$(dirname "$0")/.."
+if ! docker info >/dev/null 2>&1; then
+	echo "NOT RUN: the tests of images and compose files need a Docker engine, and none answers here"
+	exit 0
+fi
+test/images/make
+go test -tags 'urfave_cli_no_docs engine' -count 1 -timeout 20m ./test/docker/...
