@@ -4,7 +4,8 @@ SHELL := /bin/sh
 
 TAGS    := urfave_cli_no_docs
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-FLAGS   := -tags $(TAGS) -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+# -E: what was ignored when we started is seen before Go's runtime (internal/early/entry.go).
+FLAGS   := -tags $(TAGS) -trimpath -ldflags "-s -w -X main.version=$(VERSION) -E github.com/codeontap/entrypoint/internal/early.Entry"
 SOURCES := $(shell find . -name '*.go' -not -path './test/*' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 PORT    ?= 8000
 

@@ -23,13 +23,12 @@ var discard = make(chan os.Signal, 1)
 // the first process was started.
 var first = []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2}
 
-// ignored are the signals that we were started with as ignored, as far as Go's
-// runtime lets it be known: it replaces every other disposition before init.
+// ignored are the signals that we were started with as ignored.
 var ignored []syscall.Signal
 
 func init() {
-	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
-		if signal.Ignored(s) {
+	for s := syscall.Signal(1); s <= 64; s++ {
+		if ignoredAtEntry(s) || (s == syscall.SIGHUP || s == syscall.SIGINT) && signal.Ignored(s) {
 			ignored = append(ignored, s)
 		}
 	}
