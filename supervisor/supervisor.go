@@ -36,14 +36,19 @@ type Supervisor struct {
 	config   Config
 	counters Counters
 
-	mu      sync.Mutex
-	current *group
-	stops   int
-	timeout bool
+	mu       sync.Mutex
+	current  *group
+	stops    int
+	stopping chan struct{} // closed with the first request to stop
+	timeout  bool
 }
 
 // New makes a supervisor that has started nothing yet.
-func New(c Config) *Supervisor { return &Supervisor{config: c} }
+func New(c Config) *Supervisor { return &Supervisor{config: c, stopping: make(chan struct{})} }
+
+// Stopping is closed with the first request to stop: whatever is prepared before
+// Run ends then.
+func (s *Supervisor) Stopping() <-chan struct{} { return s.stopping }
 
 // Run runs the programs in order and returns when the last has ended, or the
 // first has failed. The timeout is for all of them together; 0 is none.
@@ -108,6 +113,9 @@ func (s *Supervisor) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stops++
+	if s.stops == 1 {
+		close(s.stopping)
+	}
 	if s.current != nil {
 		s.current.stop()
 	}
