@@ -271,3 +271,28 @@ func TestLookPathAndExplain(t *testing.T) {
 		}
 	}
 }
+
+// A health check that hangs is killed with all that it has started.
+func TestRunLeavesNothingBehind(t *testing.T) {
+	r := newReaper(t)
+	status, err := r.Run(context.Background(), Program{Path: "/bin/sh", Argv: []string{"sh", "-c", "sleep 1000 & exit 4"}, Env: []string{"PATH=/bin"}})
+	if err != nil || status.ExitStatus() != 4 {
+		t.Errorf("%v, code %d", err, status.ExitStatus())
+	}
+	fifo := filepath.Join(t.TempDir(), "pid")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = os.ReadFile(fifo) // it runs
+		cancel()
+	}()
+	script := fmt.Sprintf("trap '' TERM; sleep 1000 & echo > %s; wait", fifo)
+	if _, err := r.Run(ctx, Program{Path: "/bin/sh", Argv: []string{"sh", "-c", script}, Env: []string{"PATH=/bin"}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if _, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err != syscall.ECHILD {
+		t.Errorf("children are left: wait4 says %v", err)
+	}
+}
