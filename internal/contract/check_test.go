@@ -116,7 +116,7 @@ func TestTheRequiredOnesAreThoseOfTheDocument(t *testing.T) {
 		"session":  "SESSION_REDIS_HOST SESSION_REDIS_PORT=6379 SESSION_REDIS_DB=0",
 		"cache":    "CACHE_REDIS_HOST CACHE_REDIS_PORT=6379 CACHE_REDIS_DB=0",
 		"couchdb":  "COUCHDB_USERNAME COUCHDB_PASSWORD COUCHDB_HOST=couchdb COUCHDB_PORT=5984",
-		"sentry":   "SENTRY_DSN", "smtp": "SMTP_HOST SMTP_PORT=587", "aws": "AWS_REGION", "appdata": "APPDATA_BUCKET", "search": "ANALYTICS_ES_ENDPOINT",
+		"sentry":   "SENTRY_DSN", "smtp": "SMTP_HOST SMTP_PORT=587 SMTP_USE_TLS=False", "aws": "AWS_REGION", "appdata": "APPDATA_BUCKET", "search": "ANALYTICS_ES_ENDPOINT",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -201,7 +201,7 @@ func TestProblemsHaveTheFormThatCheckPromises(t *testing.T) {
 	t.Parallel()
 	p := contract.Check(environment("DATABASE_HOST=db", "DATABASE_NAME=x", "DATABASE_USERNAME=x", "DATABASE_PASSWORD=x", "DATABASE_PORT=x"), contract.Facts{})
 	got, err := json.Marshal(p)
-	want := `[{"set":"database","variable":"DATABASE_PORT","problem":"not a port number","hint":"wanted: a number from 1 to 65535"}]`
+	want := `[{"set":"database","variable":"DATABASE_PORT","problem":"not a port number","hint":"wanted: a number from 1 to 65535, without white space"}]`
 	if err != nil || string(got) != want {
 		t.Errorf("%s, %v\nwant %s", got, err, want)
 	}

@@ -53,7 +53,7 @@ func (v Variable) wrong(value string) (problem, hint string) {
 				"set enableServiceLinks: false in the pod's spec: Kubernetes sets " + v.Name + " for a Service called " + serviceOf(v.Name)
 		}
 		if n, err := strconv.ParseUint(value, 10, 16); err != nil || n == 0 {
-			return "not a port number", "wanted: a number from 1 to 65535"
+			return "not a port number", "wanted: a number from 1 to 65535, without white space"
 		}
 	case Number:
 		if _, err := strconv.ParseUint(value, 10, 31); err != nil {
