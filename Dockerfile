@@ -1,0 +1,94 @@
+# Two images from one file, from the root of the repository:
+#
+#   docker build --tag component .                        the component behind entrypoint
+#   docker build --target entrypoint --tag entrypoint .   the binary alone, for COPY --from=entrypoint
+#
+# Works on BuildKit and on the classic builder.
+
+FROM golang:1.26-trixie AS build
+# So that what the classic builder leaves can be removed:
+# docker image prune --filter label=org.codeontap.entrypoint.stage
+LABEL org.codeontap.entrypoint.stage=build
+WORKDIR /build
+COPY go.mod go.sum ./
+RUN go mod download
+COPY *.go ./
+COPY internal internal
+COPY modes modes
+COPY supervisor supervisor
+ARG VERSION=dev
+RUN CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs \
+    -ldflags "-s -w -X main.version=$VERSION" -o /out/entrypoint .
+
+
+FROM scratch AS entrypoint
+COPY --from=build /out/entrypoint /usr/local/bin/entrypoint
+ENTRYPOINT ["/usr/local/bin/entrypoint"]
+
+
+# What the component runs on: Debian's packages, which Debian keeps secure.
+FROM debian:trixie-slim AS python
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends \
+        ca-certificates \
+        gunicorn \
+        python3 \
+        python3-boto3 \
+        python3-celery \
+        python3-django \
+        python3-django-redis \
+        python3-dotenv \
+        python3-psycopg2 \
+        python3-redis \
+        python3-sentry-sdk \
+        tzdata \
+ && rm -rf /var/lib/apt/lists/*
+
+
+# What Debian has not: pip asks an index only for what is not satisfied yet. A
+# package without a wheel brings its compiler into this stage, and it stays
+# here.
+FROM python AS venv
+LABEL org.codeontap.entrypoint.stage=venv
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3-venv \
+ && rm -rf /var/lib/apt/lists/*
+RUN python3 -m venv --system-site-packages /app/venv
+# kombu wants PyPI's tzdata, which only carries what Debian's tzdata carries for
+# the whole system (2026b there is 2026.2 here): the name is all that it lacks.
+RUN version=$(dpkg-query -W -f '${Version}' tzdata | sed 's/-.*//; y/abcdefghi/123456789/; s/^..../&./') \
+ && info=$(/app/venv/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tzdata-$version.dist-info \
+ && mkdir "$info" \
+ && printf 'Metadata-Version: 2.1\nName: tzdata\nVersion: %s\n' "$version" >"$info/METADATA"
+COPY src/requirements.txt /app/
+RUN /app/venv/bin/pip install --no-cache-dir --disable-pip-version-check -r /app/requirements.txt
+
+
+FROM python AS component
+# By number, so that an orchestrator can see that it is not root.
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /app --shell /bin/bash app
+COPY --from=build /out/entrypoint /usr/local/bin/entrypoint
+COPY --from=venv /app/venv /app/venv
+COPY src /app/src
+WORKDIR /app/src
+ENV PATH=/app/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    VIRTUAL_ENV=/app/venv \
+    PYTHONUNBUFFERED=1
+# Compiled here, because the user below may not write. The code stays root's:
+# what runs cannot change it, and a read-only root file system changes nothing.
+RUN DJANGO_DEBUG=True python3 manage.py collectstatic --noinput \
+ && python3 -m compileall -q . \
+ && rm -rf var
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 CMD ["entrypoint", "health"]
+ENTRYPOINT ["entrypoint"]
+
+# Last, because they change with every build.
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="entrypoint reference component" \
+      org.opencontainers.image.description="A Django and celery component run by entrypoint in the modes WEB, TASK, WORKER and BEAT" \
+      org.opencontainers.image.source="https://github.com/codeontap/entrypoint" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
