@@ -1,0 +1,55 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// roles are what this test binary plays when its first word says so.
+var roles = map[string]func(words []string) int{
+	"stage":     stageRole,
+	"listener":  listenerRole,
+	"signalled": signalledRole,
+}
+
+// app is the command line of a role, for the binary to run.
+func app(role string, words ...string) []string {
+	return append([]string{self, role}, words...)
+}
+
+// signalledRole prints every signal that it gets, one line each, until its
+// stdin ends. Run it with asyncpreemptoff, or Go's own SIGURG is among them.
+func signalledRole([]string) int {
+	arrived := make(chan os.Signal, 256)
+	signal.Notify(arrived)
+	fmt.Println("ready")
+	over := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(over)
+	}()
+	for {
+		select {
+		case s := <-arrived:
+			fmt.Printf("got %d.\n", s.(syscall.Signal))
+		case <-over:
+			fmt.Println("bye")
+			return 0
+		}
+	}
+}
+
+// listenerRole prints the lines that it reads, so that a test can see that it
+// is alive and has the terminal.
+func listenerRole([]string) int {
+	fmt.Println("ready")
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		fmt.Println("heard " + lines.Text())
+	}
+	return 0
+}
