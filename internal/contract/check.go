@@ -38,7 +38,7 @@ type Facts struct {
 func Check(e env.Environment, facts Facts) []Problem {
 	encrypted := func(name string) bool { return facts.Ciphertext != nil && facts.Ciphertext(name) }
 	sets := Sets()
-	var problems []Problem
+	problems := []Problem{} // [] in JSON, not null
 	for _, s := range sets {
 		if !s.InUse(e) {
 			continue

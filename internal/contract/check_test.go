@@ -205,6 +205,9 @@ func TestProblemsHaveTheFormThatCheckPromises(t *testing.T) {
 	if err != nil || string(got) != want {
 		t.Errorf("%s, %v\nwant %s", got, err, want)
 	}
+	if got, err := json.Marshal(contract.Check(env.Environment{}, contract.Facts{})); err != nil || string(got) != "[]" {
+		t.Errorf("nothing wrong is %s, %v", got, err)
+	}
 }
 
 func TestValuesAreOfTheirKind(t *testing.T) {
