@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/codeontap/entrypoint/internal/contract"
 	"github.com/codeontap/entrypoint/internal/env"
 )
 
@@ -48,25 +49,13 @@ func (p *program) prepare(c *cli.Context) (*prepared, error) {
 	s.platform = s.choosePlatform()
 	s.dir = s.chooseDirectory()
 	fileProblem := s.readDotenv()
-	files, err := env.ReadFiles(s.environment, fileNames())
+	files, err := env.ReadFiles(s.environment, contract.Names())
 	s.environment, s.env = files, files
 	s.log = p.logger(s) // .env may say how to log
 	if err := errors.Join(fileProblem, err); err != nil {
 		return s, &exitError{codeConfiguration, err}
 	}
 	return s, nil
-}
-
-// fileNames are the variables that may come as X_FILE: the contract's, other
-// than those that say how to run and those that AWS's own tools read.
-func fileNames() []string {
-	var names []string
-	for _, name := range []string{} {
-		if !strings.HasPrefix(name, "APP_") && !strings.HasPrefix(name, "AWS_") {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 func (p *program) logger(s *prepared) *slog.Logger {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/codeontap/entrypoint/internal/command"
 	"github.com/codeontap/entrypoint/internal/early"
+	"github.com/codeontap/entrypoint/internal/kms"
 	"github.com/codeontap/entrypoint/internal/reap"
 	"github.com/codeontap/entrypoint/supervisor"
 )
@@ -24,11 +26,21 @@ func (p *program) execVerb(c *cli.Context) error {
 	}
 	grace := s.grace()
 	rewrite := s.signals()
+	how := s.decryption()
 	if err := s.settled(); err != nil {
 		return err
 	}
-	if err := s.decrypt(); err != nil {
+	reaper, err := p.startReaper(s)
+	if err != nil {
 		return err
+	}
+	signals := early.Signals()
+	if len(kms.Classify(s.environment, how.mode)) > 0 {
+		var ctx context.Context
+		signals, ctx = relay(signals, rewrite)
+		if _, err := s.decrypt(ctx, how, reaper); err != nil {
+			return err
+		}
 	}
 	if err := s.environment.Fit(); err != nil {
 		return &exitError{codeConfiguration, err}
@@ -39,12 +51,8 @@ func (p *program) execVerb(c *cli.Context) error {
 	if v := s.of("dir"); v.set() {
 		spec.Dir = s.dir
 	}
-	reaper, err := p.startReaper(s)
-	if err != nil {
-		return err
-	}
 	start := &supervisor.Starter{Reaper: reaper, Ignored: early.Ignored(), Forked: early.CatchRest}
-	outcome, err := supervisor.Exec(start, spec, early.Signals(), rewrite, s.log)
+	outcome, err := supervisor.Exec(start, spec, signals, rewrite, s.log)
 	if err != nil {
 		return &exitError{outcome.Code, err}
 	}
@@ -67,18 +75,25 @@ func (p *program) startReaper(s *prepared) (*reap.Reaper, error) {
 // before the platform's own patience does (docker 10 s, ECS and Kubernetes
 // 30 s), which no container can read.
 func (s *prepared) grace() time.Duration {
-	v := s.of("grace")
-	if v.set() {
-		d, err := command.ParseDuration(v.text[0])
-		if err == nil {
-			return d
-		}
-		s.add(v, err)
-	}
 	if s.platform == platformECS || s.platform == platformKubernetes {
-		return 25 * time.Second
+		return s.duration("grace", "25s")
 	}
-	return 8 * time.Second
+	return s.duration("grace", "8s")
+}
+
+// duration reads a setting that is one.
+func (s *prepared) duration(flag, fallback string) time.Duration {
+	d, _ := command.ParseDuration(fallback)
+	v := s.of(flag)
+	if !v.set() {
+		return d
+	}
+	given, err := command.ParseDuration(v.text[0])
+	if err != nil {
+		s.addOnce(v, err)
+		return d
+	}
+	return given
 }
 
 func (s *prepared) signals() command.SignalMap {
@@ -93,15 +108,10 @@ func (s *prepared) signals() command.SignalMap {
 	return m
 }
 
-// decrypt is filled in by the environment's floor.
-func (s *prepared) decrypt() error { return nil }
-
 var errLater = errors.New("cannot do this yet")
 
-func (p *program) runVerb(*cli.Context) error     { return errLater }
+func (p *program) runVerb(*cli.Context) error { return errLater }
+
 func (p *program) planVerb(*cli.Context) error    { return errLater }
 func (p *program) checkVerb(*cli.Context) error   { return errLater }
-func (p *program) healthVerb(*cli.Context) error  { return errLater }
-func (p *program) statusVerb(*cli.Context) error  { return errLater }
-func (p *program) restartVerb(*cli.Context) error { return errLater }
 func (p *program) encryptVerb(*cli.Context) error { return errLater }
