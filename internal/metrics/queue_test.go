@@ -107,7 +107,7 @@ func FuzzParseUnixDiag(f *testing.F) {
 	f.Add(message(unix.NLMSG_ERROR))
 	f.Add(message(sockDiagByFamily, 0, 0, 0, 0, queueAttribute<<16|12, 3, 128))
 	f.Add(message(sockDiagByFamily, 0, 0, 0, 0, 9<<16|5, 1, queueAttribute<<16|12, 3, 128))
-	f.Add(message(sockDiagByFamily, 0, 0, 0, 0, 9<<16|0, 0))
+	f.Add(message(sockDiagByFamily, 0, 0, 0, 0, 9<<16, 0))
 	f.Fuzz(func(t *testing.T, message []byte) {
 		length, limit, err := parseUnixDiag(message)
 		if err != nil && (length != 0 || limit != 0) {
