@@ -32,6 +32,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends \
         ca-certificates \
         gunicorn \
+        libjs-jquery \
         python3 \
         python3-boto3 \
         python3-celery \
