@@ -116,6 +116,9 @@ func explain(f *Failure, c Candidate, cfg Config) (problem, hint string) {
 	}
 	switch f.Cause {
 	case Busy:
+		if f.Code == CodeChild {
+			return "the process that asks KMS failed" + detail, "try again"
+		}
 		return fmt.Sprintf("KMS%s did not do it within %v, last error %s%s", where, cfg.Timeout, f.Code, detail),
 			"try again; --decrypt-timeout is the time that it has"
 	case Unreachable:

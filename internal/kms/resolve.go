@@ -195,25 +195,32 @@ func (b *batch) round(ctx context.Context, questions []*question, guesses bool) 
 
 // ask asks one question until it has an answer, or another try is of no use.
 func (b *batch) ask(ctx context.Context, q *question, once bool, events chan<- event) {
+	q.failure = persist(ctx, once, func() (err error) {
+		q.plaintext, err = b.client.Decrypt(ctx, q.ciphertext)
+		return err
+	}, func(code string) { events <- event{code: code} })
+}
+
+// persist tries until it succeeds (nil), another try is of no use, or ctx ends.
+// tell hears the code of each try that came to an end by itself.
+func persist(ctx context.Context, once bool, do func() error, tell func(code string)) *Failure {
+	var last *Failure
 	for try := 1; ; try++ {
 		if ctx.Err() != nil {
-			q.failure = ended(ctx, q.failure)
-			return
+			return ended(ctx, last)
 		}
-		p, err := b.client.Decrypt(ctx, q.ciphertext)
+		err := do()
 		if err == nil {
-			q.plaintext, q.failure = p, nil
-			events <- event{code: codeOK}
-			return
+			tell(codeOK)
+			return nil
 		}
 		if ctx.Err() != nil { // the error is that of the end
-			q.failure = ended(ctx, q.failure)
-			return
+			return ended(ctx, last)
 		}
-		q.failure = failureOf(err)
-		events <- event{code: q.failure.Code}
-		if once || q.failure.Cause.final(try) {
-			return
+		last = failureOf(err)
+		tell(last.Code)
+		if once || last.Cause.final(try) {
+			return last
 		}
 		select {
 		case <-ctx.Done():

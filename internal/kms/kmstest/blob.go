@@ -1,13 +1,12 @@
-// Package kmstest stands in for AWS KMS: it builds ciphertexts laid out as
-// KMS lays them out, and serves the part of its protocol that decrypts them,
-// with every failure on request. Nothing of it is cryptography: what it calls
-// a ciphertext holds its plaintext in a cheap disguise.
 package kmstest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -21,17 +20,22 @@ const (
 	Year2014               // 2014 and 2015
 )
 
-// Blob builds a ciphertext of the plaintext under the key. The key's name is
-// hashed into the fingerprint; the nonce is all that tells two ciphertexts of
-// one plaintext apart.
+// Blob builds a ciphertext of the plaintext under the key, without an
+// encryption context. The key's name is hashed into the fingerprint; the nonce
+// is all that tells two ciphertexts of one plaintext apart.
 func Blob(layout Layout, key, plaintext string, nonce uint64) []byte {
-	fingerprint := sha256.Sum256([]byte("key " + key))
-	envelope := envelope(plaintext, nonce)
+	return BlobWith(layout, key, plaintext, nonce, nil)
+}
+
+// BlobWith is Blob with an encryption context.
+func BlobWith(layout Layout, key, plaintext string, nonce uint64, context map[string]string) []byte {
+	fingerprint := Fingerprint(key)
+	envelope := envelope(fingerprint, plaintext, nonce, context)
 	switch layout {
 	case Older:
-		return older(fingerprint, 2, envelope)
+		return older(fingerprint, envelope)
 	case Year2014:
-		inner := older(fingerprint, 2, envelope)
+		inner := older(fingerprint, envelope)
 		b := append([]byte{0x0A, 0x20}, fingerprint[:]...)
 		b = append(b, 0x12)
 		b = binary.AppendUvarint(b, uint64(len(inner)))
@@ -52,17 +56,63 @@ func Text(layout Layout, key, plaintext string, nonce uint64) string {
 // Fingerprint is where equal keys show.
 func Fingerprint(key string) [32]byte { return sha256.Sum256([]byte("key " + key)) }
 
-func older(fingerprint [32]byte, version byte, envelope []byte) []byte {
-	b := append([]byte{1, 1, version, 0, 0x78}, fingerprint[:]...)
+// open is Blob backwards: what BlobWith would have to be given to build b. It
+// trusts b; the caller builds the blob again and compares.
+func open(b []byte) (layout Layout, fingerprint [32]byte, plaintext string, nonce uint64, ok bool) {
+	from := 5
+	switch {
+	case len(b) < minimum:
+		return 0, fingerprint, "", 0, false
+	case b[0] == 0x0A:
+		layout, from = Year2014, 2
+	case b[1] == 1:
+		layout = Older
+	}
+	copy(fingerprint[:], b[from:])
+	// The nonce stands behind the mark, the content at the end of everything.
+	_, rest, found := bytes.Cut(b, []byte(nonceMark))
+	if !found || len(rest) < 8+afterNonce+overhead {
+		return 0, fingerprint, "", 0, false
+	}
+	nonce = binary.BigEndian.Uint64(rest)
+	content := rest[8+afterNonce:]
+	switch length := rest[8+afterNonce-1]; length { // the long forms of DER
+	case 0x81:
+		content = content[1:]
+	case 0x82:
+		content = content[2:]
+	}
+	if len(content) < overhead {
+		return 0, fingerprint, "", 0, false
+	}
+	clear := disguise(nonce, slices.Clone(content))
+	return layout, fingerprint, string(clear[:len(clear)-overhead]), nonce, true
+}
+
+const (
+	minimum    = 136
+	overhead   = 27     // of the content over the plaintext
+	nonceMark  = "kmst" // the first four of the nonce's twelve bytes
+	afterNonce = 3 + 2  // the tag length's element, and the content's tag and length
+)
+
+func older(fingerprint [32]byte, envelope []byte) []byte {
+	b := append([]byte{1, 1, 2, 0, 0x78}, fingerprint[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(envelope)))
 	return append(b, envelope...)
 }
 
 // envelope is the CMS EncryptedData (RFC 5652, section 8). The content is
-// plaintext + 27 bytes, as KMS has it.
-func envelope(plaintext string, nonce uint64) []byte {
-	nonce12 := append([]byte("kmst"), binary.BigEndian.AppendUint64(nil, nonce)...)
-	content := disguise(nonce, append([]byte(plaintext), make([]byte, 27)...))
+// plaintext + 27 bytes, as KMS has it; here they are what modification and a
+// wrong context are found by.
+func envelope(fingerprint [32]byte, plaintext string, nonce uint64, context map[string]string) []byte {
+	nonce12 := append([]byte(nonceMark), binary.BigEndian.AppendUint64(nil, nonce)...)
+	seal := sha256.New()
+	fmt.Fprintf(seal, "%x %q", fingerprint, plaintext)
+	for _, name := range slices.Sorted(maps.Keys(context)) {
+		fmt.Fprintf(seal, " %q=%q", name, context[name])
+	}
+	content := disguise(nonce, append([]byte(plaintext), seal.Sum(nil)[:overhead]...))
 	const oid = 0x06
 	algorithm := element(0x30,
 		element(oid, []byte{0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1, 0x2e}),
