@@ -2,7 +2,12 @@ package supervisor
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,29 +17,32 @@ import (
 	"github.com/codeontap/entrypoint/internal/command"
 )
 
-// lastKill bounds the wait after KILL: a process in an uninterruptible sleep
-// does not die of it, and the container must end all the same.
-const lastKill = time.Second
-
-// survivorsEvery is how often the log names who is still there during a stop.
-const survivorsEvery = 2 * time.Second
-
-// Probe watches one life and tells what it finds: ready or not, and to replace
-// it. It runs until ctx ends.
+// Probe watches one life and tells what it finds: ready or not, and why it is to
+// be replaced. It runs until ctx ends. Of the life it may use Private alone; the
+// rest is the copy's own.
 type Probe func(ctx context.Context, spec command.Spec, index int, life Life, ready func(bool), replace func(reason string))
 
 // parts are the things that a copy works with; they are the seams of its tests.
 type parts struct {
-	launch   Launcher
-	probe    Probe         // nil: readiness is a matter of time
-	oomKills func() uint64 // the cgroup's count; nil: not known
-	log      *slog.Logger
-	jitter   func() float64
-	// before is called just before each start, after each change and at the
-	// end of each life. They may not block.
+	launch Launcher
+	probe  Probe        // nil: readiness is a matter of time
+	memory *memoryKills // nil: not known
+	turn   *turn
+	log    *slog.Logger
+	jitter func() float64
+	// before is called just before each start, after Starting was reported;
+	// report after each change and at the end of each life. They may not block.
 	before func(*Copy) error
 	report func(*Copy, State, Exit, verdict)
 }
+
+// The words of a copy's trial: in a rolling restart the first death of a new
+// copy is its last, until it has been accepted.
+const (
+	regular int32 = iota
+	onTrial
+	rejected
+)
 
 // Copy is one of a group's N. One goroutine, run, owns its state; the rest of
 // the program reads what it reported and asks through channels.
@@ -47,37 +55,39 @@ type Copy struct {
 	signals chan syscall.Signal
 	stop    chan struct{} // closed: run the stop stages
 	kill    chan struct{} // closed: no more stages
-	ready   chan bool
-	replace chan string
 	settled chan struct{} // closed when it is known whether its first life becomes ready
 	done    chan struct{} // closed when run has returned
 
 	stopOnce, killOnce, settleOnce sync.Once
 
+	trial atomic.Int32
+
 	// Owned by run, handed out by report.
 	state   State
 	pid     int
 	history history
-	killed  bool // KILL was needed after a requested stop
-
-	trial atomic.Bool // on trial in a rolling restart: its first death is its last
+	cleaned bool // the stale file was removed, and it was not ready since
+	forced  bool // KILL was needed to end this life
+	killed  bool // and that after a requested stop
 }
 
 func newCopy(spec command.Spec, index int, p parts) *Copy {
-	name := spec.Name
-	if spec.Copies > 1 {
-		name += "." + itoa(index)
-	}
 	return &Copy{
-		parts: p, spec: spec, index: index, name: name,
+		parts: p, spec: spec, index: index, name: copyName(spec, index),
 		signals: make(chan syscall.Signal, 64),
 		stop:    make(chan struct{}),
 		kill:    make(chan struct{}),
-		ready:   make(chan bool, 1),
-		replace: make(chan string, 1),
 		settled: make(chan struct{}),
 		done:    make(chan struct{}),
 	}
+}
+
+// copyName is what people read: web.0, or web where there is one only.
+func copyName(spec command.Spec, index int) string {
+	if spec.Copies > 1 {
+		return spec.Name + "." + itoa(index)
+	}
+	return spec.Name
 }
 
 // Stop asks for the stop stages, Kill for the last of them at once. Neither
@@ -94,6 +104,9 @@ func (c *Copy) enter(s State) { c.enterWith(s, Exit{}, verdict{}) }
 
 func (c *Copy) enterWith(s State, exit Exit, v verdict) {
 	c.state = s
+	if s == Ready || s.over() {
+		c.turn.pass(c)
+	}
 	c.report(c, s, exit, v)
 	if s == Ready || s == Backoff || s.over() {
 		c.settleOnce.Do(func() { close(c.settled) })
@@ -119,25 +132,61 @@ func (c *Copy) run() {
 		}
 		c.enter(Starting)
 		began := time.Now()
+		c.forced = false
 		exit, wasReady := c.once()
-		if c.asked() && exit.Reason != NotStarted {
+		if c.asked() {
 			c.enterWith(Stopped, exit, verdict{next: Stopped})
+			c.farewell(exit)
 			return
 		}
-		v := c.history.judge(c.spec, death{
-			exit: exit, lived: time.Since(began), wasReady: wasReady, now: time.Now(), trial: c.trial.Load(),
-		}, c.jitter())
+		v := c.follow(exit, wasReady, time.Since(began))
 		c.enterWith(v.next, exit, v)
 		c.explain(exit, v)
 		if v.next.over() {
 			return
 		}
-		// A signal that finds nobody is not kept for the next life.
 		if !c.pause(v.wait) {
 			c.enter(Stopped)
 			return
 		}
 	}
+}
+
+// follow decides what comes after an unasked end.
+func (c *Copy) follow(exit Exit, wasReady bool, lived time.Duration) verdict {
+	if wasReady {
+		c.cleaned = false
+	}
+	if c.removeStale(exit) {
+		return verdict{next: Backoff, why: "its stale file was removed"}
+	}
+	return c.history.judge(c.spec, death{
+		exit: exit, lived: lived, wasReady: wasReady, now: time.Now(),
+		trial: c.trial.CompareAndSwap(onTrial, rejected),
+	}, c.jitter())
+}
+
+// removeStale removes the file that an earlier life has left behind, where the
+// exit code says that it is in the way. Once: if the program goes on to complain,
+// the file is not what is wrong.
+func (c *Copy) removeStale(exit Exit) bool {
+	if c.spec.Stale == "" || exit.Reason != ByExit || exit.Code != c.spec.StaleCode || c.cleaned {
+		return false
+	}
+	path := c.spec.Stale
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(c.spec.Dir, path)
+	}
+	switch err := os.Remove(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return false
+	case err != nil:
+		c.log.Warn("cannot remove the stale file of "+c.name, "file", path, "error", err)
+		return false
+	}
+	c.cleaned = true
+	c.log.Warn("removed a stale file that kept "+c.name+" from starting", "file", path)
+	return true
 }
 
 func (c *Copy) explain(exit Exit, v verdict) {
@@ -146,27 +195,53 @@ func (c *Copy) explain(exit Exit, v verdict) {
 		c.log.Info(c.name + " has finished: " + exit.String())
 	case v.next == Failed && c.spec.Once:
 		c.log.Error(c.name + " failed: " + exit.String())
+	case v.next == Failed && c.trial.Load() == rejected:
+		c.log.Error("the new " + c.name + " failed: " + exit.String())
 	case v.next == Failed:
 		c.log.Error(c.name + " is given up: " + exit.String() + "; " + v.why)
 	default:
 		c.log.Warn(c.name+" ended: "+exit.String()+"; it is started again", "in", v.wait.Round(time.Millisecond))
 	}
+	if v.next != Stopped {
+		for _, line := range exit.Output {
+			c.log.Warn(c.name + " last wrote: " + line)
+		}
+	}
+}
+
+// farewell is the word on an end that was asked for. A server that ends with a
+// code that is not known to be clean may have lost something; for what runs once
+// the code speaks for itself.
+func (c *Copy) farewell(exit Exit) {
+	if c.spec.Once || exit.Reason == ByKill || c.clean(exit) {
+		c.log.Info(c.name + " stopped: " + exit.String())
+		return
+	}
+	c.log.Warn(c.name + " stopped, but not cleanly: " + exit.String())
+}
+
+func (c *Copy) clean(exit Exit) bool {
+	if exit.Code == 0 || slices.Contains(c.spec.Clean, exit.Code) {
+		return true
+	}
+	return slices.ContainsFunc(c.spec.Stop, func(s command.Stage) bool { return exit.Code == 128+int(s.Signal) })
 }
 
 // pause waits before the next start; a stop ends it at once, and then it
-// reports false.
+// reports false. A signal that finds nobody is not kept for the next life.
 func (c *Copy) pause(wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		select {
 		case <-timer.C:
+			for len(c.signals) > 0 {
+				<-c.signals
+			}
 			return true
 		case <-c.stop:
 			return false
 		case <-c.signals:
-		case <-c.ready:
-		case <-c.replace:
 		}
 	}
 }
@@ -176,25 +251,22 @@ func (c *Copy) once() (exit Exit, wasReady bool) {
 	if err := c.before(c); err != nil {
 		return exitOfError(err), false
 	}
-	var oomBefore uint64
-	if c.oomKills != nil {
-		oomBefore = c.oomKills()
-	}
+	c.memory.began()
 	life, err := c.launch.Launch(c.spec, c.index)
 	if err != nil {
 		return exitOfError(err), false
 	}
-	defer life.Close()
 	c.pid = life.PID()
 	c.log.Info(c.name+" started", "pid", c.pid)
 	c.enter(Running)
 	exit, wasReady = c.live(life)
-	if c.oomKills != nil && c.oomKills() > oomBefore {
-		if exit.Signal == syscall.SIGKILL && exit.Reason == BySignal {
-			exit.Reason = ByOOM
-		} else {
-			c.log.Warn(c.name + " or a process of it was killed for memory (the container's limit)")
-		}
+	exit.Output = life.Close()
+	main, other := c.memory.ended(exit)
+	if main {
+		exit.Reason = ByOOM
+	}
+	if other {
+		c.log.Warn("a process of the container was killed for memory (its limit) while " + c.name + " ran")
 	}
 	return exit, wasReady
 }
@@ -204,10 +276,12 @@ func (c *Copy) live(life Life) (exit Exit, wasReady bool) {
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	defer cancel()
+	// Channels of this life alone: the word on one life says nothing of the next.
+	seen := sight{ready: make(chan bool, 1), replace: make(chan string, 1)}
 	var after <-chan time.Time
 	switch {
 	case c.spec.Ready.Check && c.probe != nil:
-		watch.Go(func() { c.probe(ctx, c.spec, c.index, life, c.tellReady, c.askReplace) })
+		watch.Go(func() { c.probe(ctx, c.spec, c.index, life, seen.tellReady, seen.askReplace) })
 	case c.spec.Ready.After > 0:
 		timer := time.NewTimer(c.spec.Ready.After)
 		defer timer.Stop()
@@ -216,7 +290,20 @@ func (c *Copy) live(life Life) (exit Exit, wasReady bool) {
 		wasReady = true
 		c.enter(Ready)
 	}
+	var unwell string              // why it has to be replaced, when it is its turn
+	var mayReplace <-chan struct{} // closed when it may be
 	for {
+		if unwell != "" {
+			granted, later := c.turn.take(c)
+			if granted {
+				c.log.Warn(c.name + " is replaced: " + unwell)
+				c.enter(Stopping)
+				exit = c.end(life)
+				exit.Reason = Unhealthy
+				return exit, wasReady
+			}
+			mayReplace = later
+		}
 		select {
 		case <-life.Ended():
 			status := life.Status()
@@ -237,15 +324,14 @@ func (c *Copy) live(life Life) (exit Exit, wasReady bool) {
 		case <-after:
 			wasReady = true
 			c.becomeReady(true)
-		case ready := <-c.ready:
+		case ready := <-seen.ready:
 			wasReady = wasReady || ready
+			if ready {
+				unwell, mayReplace = "", nil
+			}
 			c.becomeReady(ready)
-		case reason := <-c.replace:
-			c.log.Warn(c.name + " is replaced: " + reason)
-			c.enter(Stopping)
-			exit = c.end(life)
-			exit.Reason = Unhealthy
-			return exit, wasReady
+		case unwell = <-seen.replace:
+		case <-mayReplace:
 		case s := <-c.signals:
 			c.pass(life, s)
 		case <-c.stop:
@@ -266,116 +352,45 @@ func (c *Copy) becomeReady(ready bool) {
 	}
 }
 
-// tellReady keeps the latest word if the last was not read yet.
-func (c *Copy) tellReady(ready bool) {
-	for {
-		select {
-		case c.ready <- ready:
-			return
-		default:
-		}
-		select {
-		case <-c.ready:
-		default:
-		}
-	}
-}
-
-func (c *Copy) askReplace(reason string) {
-	select {
-	case c.replace <- reason:
-	default: // asked already
-	}
-}
-
 func (c *Copy) pass(life Life, s syscall.Signal) {
 	if err := life.Signal(s); err != nil && err != syscall.ESRCH { // ESRCH: it has just ended
 		c.log.Warn("cannot signal "+c.name, "signal", command.SignalName(s), "error", err)
 	}
 }
 
-// end runs the stop stages until the group is empty. Every signal goes to the
-// main process alone (a TERM to celery's whole group kills its running tasks);
-// where the main process has ended and others live on, the oldest of them is the
-// main one. KILL goes to the group.
-func (c *Copy) end(life Life) (exit Exit) {
-	ended := life.Ended()
-	survivors := time.NewTicker(survivorsEvery)
-	defer survivors.Stop()
-	known := false
-	last := func() Exit {
-		select {
-		case <-life.Ended():
-			if !known {
-				exit = exitOf(life.Status())
-			}
-		default:
-		}
-		if exit.Reason != ByKill {
-			exit.Reason = ByStop
-		}
-		return exit
-	}
-	for i, stage := range c.spec.Stop {
-		if stage.Signal == syscall.SIGKILL {
-			break
-		}
-		c.pass(life, stage.Signal)
-		if i == 0 {
-			c.pass(life, syscall.SIGCONT) // a stopped process never sees TERM
-		}
-		timer := time.NewTimer(stage.Wait)
-		for waiting := true; waiting; {
-			select {
-			case <-life.Empty():
-				timer.Stop()
-				return last()
-			case <-ended:
-				if !known {
-					exit, known = exitOf(life.Status()), true
-				}
-				ended = nil
-				if life.Adopt() {
-					ended = life.Ended()
-					c.pass(life, stage.Signal)
-					c.pass(life, syscall.SIGCONT)
-				}
-			case <-timer.C:
-				waiting = false
-			case <-c.kill:
-				timer.Stop()
-				return c.finish(life, last)
-			case s := <-c.signals:
-				c.pass(life, s)
-			case <-survivors.C:
-				c.log.Info(c.name + " is stopping, still there: " + strings.Join(life.Survivors(), ", "))
-			}
-		}
-	}
-	if !c.spec.Stop.EndsInKill() {
-		return last()
-	}
-	return c.finish(life, last)
+// sight is what a probe has seen of one life.
+type sight struct {
+	ready   chan bool
+	replace chan string
 }
 
-// finish kills the group.
-func (c *Copy) finish(life Life, last func() Exit) Exit {
-	select {
-	case <-life.Empty():
-		return last()
-	default:
+// tellReady keeps the latest word if the last was not read yet.
+func (s sight) tellReady(ready bool) {
+	for {
+		select {
+		case s.ready <- ready:
+			return
+		default:
+		}
+		select {
+		case <-s.ready:
+		default:
+		}
 	}
-	c.log.Warn(c.name + " has to be killed: " + strings.Join(life.Survivors(), ", "))
-	c.killed = c.asked() // a clean-up between two lives is not the stop's doing
-	life.Kill()
-	timer := time.NewTimer(lastKill)
-	defer timer.Stop()
+}
+
+func (s sight) askReplace(reason string) {
 	select {
-	case <-life.Empty():
-	case <-timer.C:
-		c.log.Error(c.name + " does not die of KILL: " + strings.Join(life.Survivors(), ", "))
+	case s.replace <- reason:
+	default: // asked already
 	}
-	exit := last()
-	exit.Reason = ByKill
-	return exit
+}
+
+// named is a list for the log that a fork bomb cannot make long.
+func named(processes []string) string {
+	const most = 8
+	if len(processes) <= most {
+		return strings.Join(processes, ", ")
+	}
+	return strings.Join(processes[:most], ", ") + " and " + itoa(len(processes)-most) + " more"
 }

@@ -48,14 +48,14 @@ func (c *Counters) started() {
 	c.starts++
 }
 
-func (c *Counters) ended(e Exit) {
+func (c *Counters) ended(e Exit, forced bool) {
 	key := ExitKey{Code: e.Code, Reason: e.Reason}
 	if e.Signal != 0 {
 		key.Signal = command.SignalName(e.Signal)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e.Reason == ByKill {
+	if forced {
 		c.killed++
 	}
 	if c.exits == nil {

@@ -28,7 +28,8 @@ type Exit struct {
 	Code   int            // 128+n for a signal n
 	Signal syscall.Signal // 0 if it exited
 	Reason Reason
-	Detail string // one line for people, or nothing
+	Detail string   // one line for people, or nothing
+	Output []string // the last lines that it wrote, where we have seen them
 }
 
 func exitOf(status syscall.WaitStatus) Exit {

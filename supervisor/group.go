@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/codeontap/entrypoint/internal/command"
@@ -48,9 +49,10 @@ type CopyStatus struct {
 // slot is one of N places; a rolling restart changes its copy.
 type slot struct {
 	current *Copy
-	next    *Copy // on trial
+	next    *Copy // to come in a rolling restart
+	leaving *Copy // and to go
 	status  CopyStatus
-	trial   CopyStatus
+	other   CopyStatus // of next, then of leaving
 	last    *Exit
 }
 
@@ -63,15 +65,19 @@ type group struct {
 
 	mu        sync.Mutex
 	slots     []*slot
-	wasReady  []bool // each place was ready once
-	noneSince time.Time
+	wasReady  []bool    // each place was ready once
+	readyAt   time.Time // when the last of them was; zero before
+	ran       bool      // something was forked
+	open      bool      // the sockets are
+	noneSince time.Time // no copy lives since then; zero while one does
 	stops     int
 	stopping  chan struct{} // closed with the first request to stop
 	draining  bool
 	changed   chan struct{} // something to look at
 	killed    bool
-	lastExit  Exit // of the copy that ended last, unasked
-	failed    *Exit
+	lastExit  Exit  // of the copy that ended last, unasked
+	givenUp   *Exit // why all of it was
+	over      bool  // run has returned, or is about to
 	rolling   sync.Mutex
 }
 
@@ -80,6 +86,7 @@ func newGroup(spec command.Spec, p parts, sockets Sockets, count *Counters) *gro
 		parts: p, spec: spec, sockets: sockets, count: count,
 		stopping: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
+	g.parts.turn = &turn{}
 	g.parts.before = g.beforeStart
 	g.parts.report = g.report
 	g.noneSince = time.Now()
@@ -93,9 +100,9 @@ func newGroup(spec command.Spec, p parts, sockets Sockets, count *Counters) *gro
 	return g
 }
 
-// beforeStart lets clients in before the copy that serves them is forked.
+// beforeStart lets clients in before the copy that serves them is forked. The
+// copy is Starting: nobody shuts them out meanwhile.
 func (g *group) beforeStart(*Copy) error {
-	g.count.started()
 	if g.sockets == nil {
 		return nil
 	}
@@ -109,9 +116,15 @@ func (g *group) report(c *Copy, s State, exit Exit, v verdict) {
 	place := g.slots[c.index]
 	status := &place.status
 	if place.current != c {
-		status = &place.trial
+		status = &place.other // the new one on trial, or the old one on its way out
 	}
-	status.State, status.Since = s, time.Now()
+	if status.State == Starting && s == Running {
+		g.ran = true
+		g.count.started()
+	}
+	if status.State != s {
+		status.State, status.Since = s, time.Now()
+	}
 	status.PID = 0
 	if s.alive() {
 		status.PID = c.pid
@@ -119,39 +132,51 @@ func (g *group) report(c *Copy, s State, exit Exit, v verdict) {
 	if exit.Reason != "" {
 		status.LastExit = &exit
 		place.last = &exit
-		g.count.ended(exit)
+		g.count.ended(exit, c.forced)
 		g.killed = g.killed || (c.killed && g.stops > 0)
 		if !c.asked() {
 			g.lastExit = exit
 		}
 	}
 	switch {
-	case v.next == Backoff && s == Backoff:
+	case s == Backoff:
 		status.Restarts++
 		g.count.restarted(exit.Reason)
-	case s == Failed && !c.trial.Load():
-		g.failed = &exit
 	case s == Ready && place.current == c:
-		g.wasReady[c.index] = true
+		g.servedOnce(c.index)
 	}
-	g.shutIfNoneAlive()
+	g.look()
 	g.poke()
 }
 
-// shutIfNoneAlive is called with the lock held.
-func (g *group) shutIfNoneAlive() {
-	alive := false
+// servedOnce notes that a place was ready; called with the lock held.
+func (g *group) servedOnce(index int) {
+	g.wasReady[index] = true
+	if g.readyAt.IsZero() && !slices.Contains(g.wasReady, false) {
+		g.readyAt = time.Now()
+	}
+}
+
+// look keeps the sockets open as long as a copy lives or is about to, and notes
+// since when none lives; called with the lock held.
+func (g *group) look() {
+	alive, coming := false, false
 	for _, p := range g.slots {
-		alive = alive || p.status.State.alive() || p.status.State == Starting || p.trial.State.alive() || p.trial.State == Starting
+		for _, s := range []State{p.status.State, p.other.State} {
+			alive = alive || s.alive()
+			coming = coming || s == Starting
+		}
 	}
 	switch {
 	case alive:
 		g.noneSince = time.Time{}
 	case g.noneSince.IsZero():
 		g.noneSince = time.Now()
-		if g.sockets != nil {
-			g.sockets.Shut()
-		}
+	}
+	wasOpen := g.open
+	g.open = alive || coming
+	if wasOpen && !g.open && g.sockets != nil {
+		g.sockets.Shut()
 	}
 }
 
@@ -164,9 +189,8 @@ func (g *group) run() Outcome {
 	defer none.Stop()
 	for {
 		g.mu.Lock()
-		over := !slices.ContainsFunc(g.slots, func(p *slot) bool { return !p.status.State.over() || p.next != nil })
-		since := g.noneSince
-		stops := g.stops
+		g.over = !slices.ContainsFunc(g.slots, func(p *slot) bool { return !p.status.State.over() || p.next != nil || p.leaving != nil })
+		over, since, stops := g.over, g.noneSince, g.stops
 		g.mu.Unlock()
 		if over {
 			break
@@ -196,9 +220,9 @@ func (g *group) giveUp() {
 	}
 	g.log.Error("no copy of " + g.spec.Name + " has lived for " + noneAliveFor.String() + ": giving up")
 	exit := g.lastExit
-	g.failed = &exit
-	for _, p := range g.slots {
-		p.current.Stop()
+	g.givenUp = &exit
+	for _, c := range g.copies() {
+		c.Stop()
 	}
 }
 
@@ -206,16 +230,19 @@ func (g *group) outcome() Outcome {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	o := Outcome{Stopped: g.stops > 0, Killed: g.killed}
+	failed := g.failure()
 	switch {
 	case g.spec.Once && g.slots[0].last != nil:
 		exit := *g.slots[0].last
 		o.Code, o.Why = exit.Code, g.spec.Name+": "+exit.String()
+	case o.Stopped && !g.ran:
+		o.Code, o.Why = CodeStoppedEarly, "stopped before "+g.spec.Name+" ran"
 	case o.Stopped && o.Killed:
-		o.Code, o.Why = 137, "stopped as asked, and something had to be killed"
+		o.Code, o.Why = 128+int(syscall.SIGKILL), "stopped as asked, and something had to be killed"
 	case o.Stopped:
 		o.Why = "stopped as asked"
-	case g.failed != nil:
-		o.Code, o.Why = g.failed.Code, g.spec.Name+" failed: "+g.failed.String()
+	case failed != nil:
+		o.Code, o.Why = failed.Code, g.spec.Name+" failed: "+failed.String()
 		if o.Code == 0 { // ended with 0 again and again: not what was wanted
 			o.Code = 1
 		}
@@ -223,6 +250,22 @@ func (g *group) outcome() Outcome {
 		o.Why = "finished"
 	}
 	return o
+}
+
+// failure is the end of the copy that failed last, or nil; called with the lock
+// held.
+func (g *group) failure() *Exit {
+	if g.givenUp != nil {
+		return g.givenUp
+	}
+	var exit *Exit
+	var when time.Time
+	for _, p := range g.slots {
+		if p.status.State == Failed && !p.status.Since.Before(when) {
+			exit, when = p.status.LastExit, p.status.Since
+		}
+	}
+	return exit
 }
 
 // stop asks for the stop: first with the drain, then without, then by KILL.
@@ -238,12 +281,12 @@ func (g *group) stop() {
 	case g.stops == 1 && g.spec.Drain > 0:
 		g.draining = true
 		g.log.Info("draining: not ready any more, still serving", "for", g.spec.Drain)
-		time.AfterFunc(g.spec.Drain, g.stopCopies)
+		time.AfterFunc(g.spec.Drain, g.drained)
 	case g.stops == 1:
-		go g.stopCopies()
+		g.stopAll()
 	case g.stops == 2 && g.draining:
 		g.log.Info("asked again: the drain is skipped")
-		go g.stopCopies()
+		g.stopAll()
 	case g.stops >= 3:
 		g.log.Warn("asked a third time: killing")
 		for _, c := range g.copies() {
@@ -252,22 +295,30 @@ func (g *group) stop() {
 	}
 }
 
-func (g *group) stopCopies() {
+func (g *group) drained() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.stopAll()
+}
+
+// stopAll is called with the lock held.
+func (g *group) stopAll() {
 	g.draining = false
 	for _, c := range g.copies() {
 		c.Stop()
 	}
 }
 
-// copies are all there are, those on trial included; called with the lock held.
+// copies are all there are, those that come and go in a rolling restart included; called with the lock held.
 func (g *group) copies() []*Copy {
 	var all []*Copy
 	for _, p := range g.slots {
 		all = append(all, p.current)
 		if p.next != nil {
 			all = append(all, p.next)
+		}
+		if p.leaving != nil {
+			all = append(all, p.leaving)
 		}
 	}
 	return all
@@ -297,56 +348,86 @@ func (g *group) restart(fresh command.Spec) error {
 
 func (g *group) replace(i int, fresh command.Spec, beside bool) error {
 	g.mu.Lock()
-	if g.stops > 0 {
+	if err := g.ending(); err != nil {
 		g.mu.Unlock()
-		return errors.New("cannot restart: stopping")
+		return err
 	}
 	place := g.slots[i]
 	old := place.current
 	next := newCopy(fresh, i, g.parts)
-	next.trial.Store(beside)
+	if beside {
+		next.trial.Store(onTrial)
+	}
 	place.next = next
-	place.trial = CopyStatus{Index: i, State: Waiting, Since: time.Now()}
+	place.other = CopyStatus{Index: i, State: Waiting, Since: time.Now()}
 	g.mu.Unlock()
 
 	if !beside {
 		old.Stop()
 		<-old.done
 		g.promote(place)
+		go next.run()
+		return g.awaitReady(next)
 	}
 	go next.run()
 	err := g.awaitReady(next)
-	if err != nil && beside {
+	if err == nil && !g.promote(place) {
+		<-next.done
+		err = g.notReady(next)
+	}
+	if err != nil {
 		next.Stop()
 		<-next.done
 		g.mu.Lock()
-		place.next, place.trial = nil, CopyStatus{State: Stopped}
-		g.mu.Unlock()
+		place.next, place.other = nil, CopyStatus{State: Stopped}
 		g.poke()
+		g.mu.Unlock()
 		return err
 	}
-	if beside {
-		g.promote(place)
-		old.Stop()
-		<-old.done
-	}
-	return err
-}
-
-// promote makes the new copy the place's own.
-func (g *group) promote(place *slot) {
+	old.Stop()
+	<-old.done
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	place.leaving = nil
+	g.poke()
+	return nil
+}
+
+// ending says why nothing can be restarted any more; called with the lock held.
+func (g *group) ending() error {
+	switch {
+	case g.stops > 0 || g.givenUp != nil:
+		return errors.New("cannot restart: stopping")
+	case g.over:
+		return errors.New("cannot restart: " + g.spec.Name + " has ended")
+	case g.spec.Once:
+		return errors.New("cannot restart: " + g.spec.Name + " runs to its end")
+	}
+	return nil
+}
+
+// promote makes the new copy the place's own, unless it has died on trial
+// meanwhile.
+func (g *group) promote(place *slot) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if next := place.next; next.trial.Load() != regular && !next.trial.CompareAndSwap(onTrial, regular) {
+		return false
+	}
+	leaving := place.current
+	if place.status.State.over() {
+		leaving = nil
+	}
 	restarts := place.status.Restarts + 1
 	place.current, place.next = place.next, nil
-	place.current.trial.Store(false)
-	place.status = place.trial
+	place.leaving = leaving
+	place.status, place.other = place.other, place.status
 	place.status.Restarts = restarts
-	place.trial = CopyStatus{State: Stopped}
 	g.count.restarted("requested")
-	if g.stops > 0 {
-		place.current.Stop() // a stop that came between
+	if place.status.State == Ready {
+		g.servedOnce(place.current.index)
 	}
+	return true
 }
 
 // awaitReady waits for the first word of a new copy.
@@ -356,20 +437,29 @@ func (g *group) awaitReady(c *Copy) error {
 	defer timer.Stop()
 	select {
 	case <-c.settled:
+		return g.notReady(c)
 	case <-g.stopping:
 		return errors.New("cannot restart: stopping")
 	case <-timer.C:
 		return fmt.Errorf("cannot restart: new copy %d was not ready within %s", c.index, patience)
 	}
+}
+
+// notReady says why a new copy whose first word has come does not serve; nil if
+// it does.
+func (g *group) notReady(c *Copy) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	place := g.slots[c.index]
-	status := place.trial
+	status := place.other
 	if place.current == c {
 		status = place.status
 	}
-	if status.LastExit != nil {
+	switch {
+	case status.LastExit != nil:
 		return fmt.Errorf("cannot restart: new copy %d failed: %s", c.index, status.LastExit)
+	case status.State.over():
+		return errors.New("cannot restart: stopping")
 	}
 	return nil
 }

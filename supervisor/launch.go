@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,19 +19,11 @@ import (
 	"github.com/codeontap/entrypoint/internal/shim"
 )
 
-// Output takes what a copy writes. Pass hands our own descriptors on, at no
-// cost; others read pipes.
-type Output interface {
-	// Open returns the descriptors for a copy's stdout and stderr, and what to
-	// call once it was started (or not), and once its group is empty.
-	Open(name string, index int) (stdout, stderr uintptr, started, ended func(), err error)
-}
-
 // Starter is the Launcher that forks.
 type Starter struct {
 	Reaper  *reap.Reaper
 	Sockets *listen.Set // what the copies inherit from descriptor 3 on; may be nil
-	Output  Output      // nil: our own stdout and stderr
+	Output  *Output     // nil: our own stdout and stderr are inherited, at no cost
 	Ignored []syscall.Signal
 	// PrivateDir is the 0700 folder for the copies' own sockets.
 	PrivateDir string
@@ -79,25 +70,25 @@ func (s *Starter) start(spec command.Spec, index int, foreground bool) (*life, e
 		l.private = private
 	}
 	if s.Output != nil {
-		out, errs, started, ended, err := s.Output.Open(spec.Name, index)
-		if err != nil {
+		if l.output, err = s.Output.open(copyName(spec, index)); err != nil {
 			l.Close()
-			return nil, fmt.Errorf("cannot make pipes for the output of %s: %w", spec.Name, err)
+			return nil, err
 		}
-		program.Files[1], program.Files[2] = out, errs
-		defer started()
-		l.ended = ended
+		program.Files[1], program.Files[2] = uintptr(l.output.files[0]), uintptr(l.output.files[1])
 	}
 	if order.ListenPID || order.Foreground || len(order.Ignore) > 0 {
 		program.Path = shim.Executable
 		program.Env = append(program.Env, order.Marker(os.Getpid()))
 	}
 	if l.process, err = s.Reaper.Start(program); err != nil {
-		l.Close()
-		if program.Path == shim.Executable && !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.ENOMEM) {
-			return nil, fmt.Errorf("cannot run %s through %s: %w", path, shim.Executable, err)
+		if l.output != nil {
+			l.output.started()
 		}
-		return nil, reap.Explain(path, err)
+		l.Close()
+		return nil, refusal(path, program, err)
+	}
+	if l.output != nil {
+		l.output.started()
 	}
 	if l.private != nil {
 		l.private.Release() // the copy's alone from here on
@@ -106,6 +97,20 @@ func (s *Starter) start(spec command.Spec, index int, foreground bool) (*life, e
 		s.once.Do(s.Forked)
 	}
 	return l, nil
+}
+
+// refusal explains why the kernel did not start a program.
+func refusal(path string, program reap.Program, err error) error {
+	why := reap.Explain(path, err)
+	if why.Temporary {
+		return why
+	}
+	if info, missing := os.Stat(program.Dir); program.Dir != "" && (missing != nil || !info.IsDir()) {
+		why.Problem, why.Code = "there is no directory "+program.Dir+" to run it in", reap.CodeNotExecutable
+	} else if program.Path == shim.Executable && errors.Is(err, syscall.ENOENT) {
+		why.Problem, why.Code = shim.Executable+" is needed for it and is missing: mount /proc", reap.CodeNotExecutable
+	}
+	return why
 }
 
 func (s *Starter) private(index int) (*listen.Socket, error) {
@@ -136,17 +141,18 @@ type life struct {
 	reaper  *reap.Reaper
 	process *reap.Process
 	private *listen.Socket
-	ended   func()
+	output  *stream
 
-	emptyOnce sync.Once
+	watchOnce sync.Once
 	empty     chan struct{}
+	unwatch   context.CancelFunc
 }
 
 func (l *life) PID() int                      { return l.process.PID() }
 func (l *life) Ended() <-chan struct{}        { return l.process.Done() }
 func (l *life) Status() syscall.WaitStatus    { return l.process.Status() }
 func (l *life) Signal(s syscall.Signal) error { return l.process.Signal(s) }
-func (l *life) Kill()                         { l.reaper.Kill(l.process.Group()) }
+func (l *life) Kill() bool                    { return l.reaper.Kill(l.process.Group()) }
 
 func (l *life) Adopt() bool {
 	next, ok := l.process.Group().Oldest()
@@ -156,25 +162,34 @@ func (l *life) Adopt() bool {
 	return ok
 }
 
-var closed = func() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
+// Empty looks each time, because who asks may have seen the last death before
+// the watch has.
 func (l *life) Empty() <-chan struct{} {
-	group := l.process.Group()
-	if group.Empty() {
-		return closed
-	}
-	l.emptyOnce.Do(func() {
+	l.watchOnce.Do(func() {
 		l.empty = make(chan struct{})
-		go func() {
-			l.reaper.Wait(context.Background(), group)
-			close(l.empty)
-		}()
+		var ctx context.Context
+		ctx, l.unwatch = context.WithCancel(context.Background())
+		go l.watch(ctx, l.process, l.empty)
 	})
+	if l.process.Group().Empty() {
+		gone := make(chan struct{})
+		close(gone)
+		return gone
+	}
 	return l.empty
+}
+
+// watch closes empty when the group is. While the main process lives it is not:
+// a thousand copies that stop must not look at each other's every death.
+func (l *life) watch(ctx context.Context, main *reap.Process, empty chan<- struct{}) {
+	select {
+	case <-main.Done():
+	case <-ctx.Done():
+		return
+	}
+	if l.reaper.Wait(ctx, main.Group()) {
+		close(empty)
+	}
 }
 
 func (l *life) Private() string {
@@ -190,14 +205,18 @@ func (l *life) Survivors() []string {
 	for _, m := range members {
 		names = append(names, m.String())
 	}
-	return slices.Clip(names)
+	return names
 }
 
-func (l *life) Close() {
+func (l *life) Close() []string {
+	if l.unwatch != nil {
+		l.unwatch()
+	}
 	if l.private != nil {
 		l.private.Close()
 	}
-	if l.ended != nil {
-		l.ended()
+	if l.output != nil {
+		return l.output.close()
 	}
+	return nil
 }

@@ -19,8 +19,9 @@ type Life interface {
 	Adopt() bool
 	// Signal sends to the main process alone.
 	Signal(syscall.Signal) error
-	// Kill sends KILL to the whole group.
-	Kill()
+	// Kill sends KILL to the whole group. It reports false where none was left. It
+	// may take the second that a process needs to die.
+	Kill() bool
 	// Empty is closed when no process of the group is left.
 	Empty() <-chan struct{}
 	// Private is the path of the unix socket that this life alone listens on, or
@@ -28,8 +29,9 @@ type Life interface {
 	Private() string
 	// Survivors names the processes of the group for the log.
 	Survivors() []string
-	// Close frees what the life has held beside its processes.
-	Close()
+	// Close frees what the life has held beside its processes. It returns the last
+	// lines that were written, where we have seen them.
+	Close() []string
 }
 
 // Launcher starts a copy. Its error says why not; a *reap.NotStarted carries the

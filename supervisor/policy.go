@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/codeontap/entrypoint/internal/command"
+	"github.com/codeontap/entrypoint/internal/reap"
 )
 
 // healthyAfter is how long a life must last for the backoff to begin anew.
@@ -22,6 +23,7 @@ type verdict struct {
 type history struct {
 	deaths []time.Time // within the give-up window
 	steps  int         // doublings of the backoff so far
+	served bool        // one of its lives was ready
 }
 
 // death is one unasked end.
@@ -37,6 +39,7 @@ type death struct {
 // jitter is a number from 0 up to 1: the wait is between half and all of the
 // step, so that copies that died together do not come back together.
 func (h *history) judge(spec command.Spec, d death, jitter float64) verdict {
+	h.served = h.served || d.wasReady
 	switch {
 	case d.trial:
 		return verdict{next: Failed, why: "it is on trial"}
@@ -45,9 +48,9 @@ func (h *history) judge(spec command.Spec, d death, jitter float64) verdict {
 		return verdict{next: Stopped, why: "finished"}
 	case spec.Restart == command.Never:
 		return verdict{next: Failed, why: "it is not to be restarted"}
-	case d.exit.Reason == NotStarted && (d.exit.Code == 126 || d.exit.Code == 127):
+	case (d.exit.Reason == NotStarted || d.exit.Reason == ByExit) && (d.exit.Code == reap.CodeNotExecutable || d.exit.Code == reap.CodeNotFound):
 		return verdict{next: Failed, why: "a second try would end the same way"}
-	case !d.wasReady && d.exit.Reason == ByExit && (d.exit.Code == 126 || d.exit.Code == 127 || slices.Contains(spec.Fatal, d.exit.Code)):
+	case !h.served && d.exit.Reason == ByExit && slices.Contains(spec.Fatal, d.exit.Code):
 		return verdict{next: Failed, why: "it was never ready, and this code says that a second try would end the same way"}
 	}
 	if d.lived >= healthyAfter {

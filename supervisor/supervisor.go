@@ -31,20 +31,24 @@ type Config struct {
 }
 
 // Supervisor runs programs, one after the other. Its methods may be called from
-// any goroutine; Run once.
+// any goroutine; one Run after the other.
 type Supervisor struct {
 	config   Config
 	counters Counters
+	memory   *memoryKills
 
 	mu       sync.Mutex
 	current  *group
 	stops    int
 	stopping chan struct{} // closed with the first request to stop
+	askedAt  time.Time     // of that one
 	timeout  bool
 }
 
 // New makes a supervisor that has started nothing yet.
-func New(c Config) *Supervisor { return &Supervisor{config: c, stopping: make(chan struct{})} }
+func New(c Config) *Supervisor {
+	return &Supervisor{config: c, memory: newMemoryKills(c.OOMKills), stopping: make(chan struct{})}
+}
 
 // Stopping is closed with the first request to stop: whatever is prepared before
 // Run ends then.
@@ -60,13 +64,14 @@ func (s *Supervisor) Run(specs []command.Spec, timeout time.Duration) Outcome {
 	for _, spec := range specs {
 		g := s.begin(spec)
 		if g == nil {
-			return Outcome{Code: CodeStoppedEarly, Why: "stopped before anything ran", Stopped: true}
+			outcome = Outcome{Code: CodeStoppedEarly, Why: "stopped before " + spec.Name + " ran", Stopped: true}
+			if s.expired() {
+				outcome.Code, outcome.Why = CodeTimeout, "there was no time left for "+spec.Name+" in the timeout of "+timeout.String()
+			}
+			return outcome
 		}
 		outcome = g.run()
-		if outcome.Stopped && s.counters.Counts().Starts == 0 {
-			return Outcome{Code: CodeStoppedEarly, Why: "stopped before anything ran", Stopped: true}
-		}
-		if s.expired() {
+		if outcome.Stopped && s.expired() {
 			outcome.Code, outcome.Why = CodeTimeout, spec.Name+" took longer than the timeout of "+timeout.String()
 		}
 		if outcome.Code != 0 || outcome.Stopped {
@@ -88,7 +93,7 @@ func (s *Supervisor) begin(spec command.Spec) *group {
 		sockets = s.config.Sockets
 	}
 	s.current = newGroup(spec, parts{
-		launch: s.config.Launcher, probe: s.config.Probe, oomKills: s.config.OOMKills,
+		launch: s.config.Launcher, probe: s.config.Probe, memory: s.memory,
 		log: s.config.Log, jitter: jitter,
 	}, sockets, &s.counters)
 	return s.current
@@ -114,6 +119,7 @@ func (s *Supervisor) Stop() {
 	defer s.mu.Unlock()
 	s.stops++
 	if s.stops == 1 {
+		s.askedAt = time.Now()
 		close(s.stopping)
 	}
 	if s.current != nil {
@@ -131,14 +137,14 @@ func (s *Supervisor) Signal(sig syscall.Signal) {
 		s.counters.signalled(name, "nobody")
 		return
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if slices.Contains(g.spec.Unsent, sig) {
 		s.config.Log.Warn("signal not passed on: it would take this program out of our hands", "signal", name)
 		s.counters.signalled(name, "withheld")
 		return
 	}
 	s.counters.signalled(name, "forwarded")
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	for _, c := range g.copies() {
 		select {
 		case c.signals <- sig:
@@ -153,11 +159,8 @@ func (s *Supervisor) Restart(fresh command.Spec) error {
 	s.mu.Lock()
 	g := s.current
 	s.mu.Unlock()
-	switch {
-	case g == nil:
+	if g == nil {
 		return errors.New("cannot restart: nothing runs yet")
-	case g.spec.Once:
-		return errors.New("cannot restart: a task runs to its end")
 	}
 	return g.restart(fresh)
 }
@@ -174,6 +177,9 @@ type Status struct {
 	Started  bool // every copy was ready once
 	Draining bool
 	Stopping bool
+
+	ReadyAt   time.Time // when every copy had been ready once; zero before
+	StopAsked time.Time // the first request to stop; zero before
 }
 
 // Ready counts the copies that serve.
@@ -191,7 +197,7 @@ func (s Status) Ready() int {
 func (s *Supervisor) Status() Status {
 	s.mu.Lock()
 	g := s.current
-	status := Status{Stopping: s.stops > 0}
+	status := Status{Stopping: s.stops > 0, StopAsked: s.askedAt}
 	s.mu.Unlock()
 	if g == nil {
 		return status
@@ -199,7 +205,7 @@ func (s *Supervisor) Status() Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	status.Name, status.Once, status.Desired, status.Draining = g.spec.Name, g.spec.Once, len(g.slots), g.draining
-	status.Started = !slices.Contains(g.wasReady, false)
+	status.Started, status.ReadyAt = !slices.Contains(g.wasReady, false), g.readyAt
 	for _, p := range g.slots {
 		c := p.status
 		c.LastExit = p.last

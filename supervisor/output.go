@@ -1,0 +1,265 @@
+package supervisor
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// OutputFormat is what becomes of the lines that copies write.
+type OutputFormat int
+
+const (
+	// Prefix puts the copy's name in front: "web.0 | line".
+	Prefix OutputFormat = iota
+	// JSON makes an object of each line, with time, copy, stream and message.
+	JSON
+)
+
+const (
+	// maxLine is where a longer line is cut in two. It leaves room for what is put
+	// in front below the 16 KiB at which Docker's log drivers cut.
+	maxLine = 16000
+	// The last lines of a copy are kept for its end, cut like this.
+	tailLines   = 20
+	maxTailLine = 400
+	// flushAt bounds what is written at once.
+	flushAt = 64 << 10
+	// pipeWait bounds the wait for a pipe that somebody holds open when the copy's
+	// group is empty: a daemon in a session of its own (golang/go #23019).
+	pipeWait = time.Second
+)
+
+// Output reads what the copies write and passes it on line by line. What cannot
+// be written is waited for, so that a copy that writes faster than we are read
+// blocks instead of filling our memory; a destination that is closed loses its
+// lines and nothing else.
+type Output struct {
+	format         OutputFormat
+	stdout, stderr *destination
+}
+
+// NewOutput passes lines on to our own stdout and stderr.
+func NewOutput(format OutputFormat, stdout, stderr io.Writer, log *slog.Logger) *Output {
+	return &Output{
+		format: format,
+		stdout: newDestination("stdout", stdout, log),
+		stderr: newDestination("stderr", stderr, log),
+	}
+}
+
+// stream is the output of one life. What copies a pipe owns its end of it.
+type stream struct {
+	output *Output
+	name   string
+	files  [2]int      // what the copy inherits as its stdout and stderr
+	pipes  [2]*os.File // what we read
+	quit   chan struct{}
+	done   chan struct{} // closed when both pipes were read to their end
+
+	mu   sync.Mutex
+	tail tail
+}
+
+// open makes the pipes of one life. The caller owes started once the copy was
+// forked or could not be, and then close.
+func (o *Output) open(name string) (*stream, error) {
+	s := &stream{output: o, name: name, quit: make(chan struct{}), done: make(chan struct{})}
+	for i := range s.files {
+		// Not os.Pipe: it makes the copy's end non-blocking as well, and programs
+		// take EAGAIN from their stdout for an error.
+		var ends [2]int
+		if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+			if i > 0 {
+				_ = unix.Close(s.files[0])
+				s.pipes[0].Close()
+			}
+			return nil, fmt.Errorf("cannot make pipes for the output of %s: %w", name, err)
+		}
+		_ = unix.SetNonblock(ends[0], true) // so that a read of ours can be ended
+		s.files[i], s.pipes[i] = ends[1], os.NewFile(uintptr(ends[0]), name)
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() { s.pass(s.pipes[0], o.stdout) })
+	reading.Go(func() { s.pass(s.pipes[1], o.stderr) })
+	go func() {
+		reading.Wait()
+		close(s.done)
+	}()
+	return s, nil
+}
+
+// started closes our ends of what the copy has inherited.
+func (s *stream) started() {
+	for _, fd := range s.files {
+		_ = unix.Close(fd)
+	}
+}
+
+// close waits for the rest and returns the last lines.
+func (s *stream) close() []string {
+	timer := time.NewTimer(pipeWait)
+	defer timer.Stop()
+	select {
+	case <-s.done:
+	case <-timer.C:
+		close(s.quit)
+		for _, pipe := range s.pipes {
+			_ = pipe.SetReadDeadline(time.Unix(1, 0))
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tail.lines()
+}
+
+// pass reads a pipe to its end.
+func (s *stream) pass(pipe *os.File, to *destination) {
+	defer pipe.Close()
+	buf := make([]byte, maxLine)
+	held := 0
+	var out []byte
+	for {
+		n, err := pipe.Read(buf[held:])
+		held += n
+		rest := buf[:held]
+		for len(rest) > 0 {
+			line, after, whole := bytes.Cut(rest, []byte{'\n'})
+			switch {
+			case whole:
+				line = bytes.TrimSuffix(line, []byte{'\r'})
+			case err != nil:
+			case len(rest) == len(buf):
+				line = wholeRunes(rest)
+				after = rest[len(line):]
+			default:
+				line = nil
+			}
+			if line == nil {
+				break
+			}
+			s.keep(line)
+			out = s.output.append(out, s.name, to.name, line)
+			rest = after
+			if len(out) >= flushAt {
+				to.write(out, s.quit)
+				out = out[:0]
+			}
+		}
+		held = copy(buf, rest)
+		if len(out) > 0 {
+			to.write(out, s.quit)
+			out = out[:0]
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// wholeRunes cuts off a last character that is not complete.
+func wholeRunes(b []byte) []byte {
+	for i := 1; i < utf8.UTFMax && i < len(b); i++ {
+		if at := len(b) - i; utf8.RuneStart(b[at]) {
+			if !utf8.FullRune(b[at:]) {
+				return b[:at]
+			}
+			break
+		}
+	}
+	return b
+}
+
+func (s *stream) keep(line []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tail.add(line)
+}
+
+func (o *Output) append(out []byte, name, stream string, line []byte) []byte {
+	if o.format == Prefix {
+		out = append(out, name...)
+		out = append(out, " | "...)
+		out = append(out, line...)
+		return append(out, '\n')
+	}
+	b := bytes.NewBuffer(out)
+	encoder := json.NewEncoder(b)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(struct { // strings alone: nothing to fail
+		Time    string `json:"time"`
+		Copy    string `json:"copy"`
+		Stream  string `json:"stream"`
+		Message string `json:"message"`
+	}{time.Now().UTC().Format("2006-01-02T15:04:05.000Z07:00"), name, stream, string(line)})
+	return b.Bytes()
+}
+
+// destination is our stdout or stderr, shared by all copies.
+type destination struct {
+	name string
+	w    io.Writer
+	log  *slog.Logger
+	turn chan struct{} // a lock whose wait can be given up
+	gone bool          // closed by who has read it
+}
+
+func newDestination(name string, w io.Writer, log *slog.Logger) *destination {
+	return &destination{name: name, w: w, log: log, turn: make(chan struct{}, 1)}
+}
+
+// write writes whole lines, unless quit comes first while others are at it.
+func (d *destination) write(b []byte, quit <-chan struct{}) {
+	select {
+	case d.turn <- struct{}{}:
+	case <-quit:
+		return
+	}
+	defer func() { <-d.turn }()
+	if d.gone {
+		return
+	}
+	if _, err := d.w.Write(b); err != nil {
+		d.gone = true
+		d.log.Warn("cannot write to our "+d.name+": what the copies write there is lost from now on", "error", err)
+	}
+}
+
+// tail keeps the last lines in buffers that it uses again.
+type tail struct {
+	ring [tailLines][]byte
+	next int
+	full bool
+}
+
+func (t *tail) add(line []byte) {
+	if len(line) > maxTailLine {
+		line = wholeRunes(line[:maxTailLine])
+	}
+	t.ring[t.next] = append(t.ring[t.next][:0], line...)
+	t.next++
+	if t.next == tailLines {
+		t.next, t.full = 0, true
+	}
+}
+
+func (t *tail) lines() []string {
+	var lines []string
+	if t.full {
+		for _, b := range t.ring[t.next:] {
+			lines = append(lines, string(b))
+		}
+	}
+	for _, b := range t.ring[:t.next] {
+		lines = append(lines, string(b))
+	}
+	return lines
+}
