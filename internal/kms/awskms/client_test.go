@@ -19,14 +19,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/codeontap/entrypoint/internal/env"
 	ours "github.com/codeontap/entrypoint/internal/kms"
 	"github.com/codeontap/entrypoint/internal/kms/kmstest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	key     = "arn:aws:kms:eu-west-1:111122223333:key/one"
