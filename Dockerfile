@@ -3,11 +3,11 @@
 #   docker build --tag component .                        the component behind entrypoint
 #   docker build --target entrypoint --tag entrypoint .   the binary alone, for COPY --from=entrypoint
 #
-# Works on BuildKit and on the classic builder.
+# Works on BuildKit and on the classic builder. What the classic one leaves of
+# the stages in between goes with
+# docker image prune --filter label=org.codeontap.entrypoint.stage
 
 FROM golang:1.26-trixie AS build
-# So that what the classic builder leaves can be removed:
-# docker image prune --filter label=org.codeontap.entrypoint.stage
 LABEL org.codeontap.entrypoint.stage=build
 WORKDIR /build
 COPY go.mod go.sum ./
@@ -26,8 +26,16 @@ COPY --from=build /out/entrypoint /usr/local/bin/entrypoint
 ENTRYPOINT ["/usr/local/bin/entrypoint"]
 
 
-# What the component runs on: Debian's packages, which Debian keeps secure.
+# What the component is to an engine, and what it runs on: Debian's packages,
+# which Debian keeps secure.
 FROM debian:trixie-slim AS python
+ENV PATH=/app/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONUNBUFFERED=1 \
+    VIRTUAL_ENV=/app/venv
+WORKDIR /app/src
+EXPOSE 8000
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 CMD ["entrypoint", "health"]
+ENTRYPOINT ["entrypoint"]
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
         ca-certificates \
@@ -43,7 +51,8 @@ RUN apt-get update \
         python3-redis \
         python3-sentry-sdk \
         tzdata \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --uid 10001 --user-group --no-create-home --home-dir /app --shell /bin/bash app
 
 
 # What Debian has not: pip asks an index only for what is not satisfied yet. A
@@ -51,39 +60,31 @@ RUN apt-get update \
 # here.
 FROM python AS venv
 LABEL org.codeontap.entrypoint.stage=venv
-RUN apt-get update \
- && apt-get install -y --no-install-recommends python3-venv \
- && rm -rf /var/lib/apt/lists/*
-RUN python3 -m venv --system-site-packages /app/venv
 # kombu wants PyPI's tzdata, which only carries what Debian's tzdata carries for
 # the whole system (2026b there is 2026.2 here): the name is all that it lacks.
-RUN version=$(dpkg-query -W -f '${Version}' tzdata | sed 's/-.*//; y/abcdefghi/123456789/; s/^..../&./') \
- && info=$(/app/venv/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tzdata-$version.dist-info \
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3-venv \
+ && rm -rf /var/lib/apt/lists/* \
+ && /usr/bin/python3 -m venv --system-site-packages /app/venv \
+ && version=$(dpkg-query -W -f '${Version}' tzdata | sed 's/-.*//; y/abcdefghi/123456789/; s/^..../&./') \
+ && info=$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tzdata-$version.dist-info \
  && mkdir "$info" \
  && printf 'Metadata-Version: 2.1\nName: tzdata\nVersion: %s\n' "$version" >"$info/METADATA"
 COPY src/requirements.txt /app/
-RUN /app/venv/bin/pip install --no-cache-dir --disable-pip-version-check -r /app/requirements.txt
+RUN pip install --no-cache-dir --disable-pip-version-check -r /app/requirements.txt
 
 
 FROM python AS component
-# By number, so that an orchestrator can see that it is not root.
-RUN useradd --uid 10001 --user-group --no-create-home --home-dir /app --shell /bin/bash app
 COPY --from=build /out/entrypoint /usr/local/bin/entrypoint
 COPY --from=venv /app/venv /app/venv
 COPY src /app/src
-WORKDIR /app/src
-ENV PATH=/app/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    VIRTUAL_ENV=/app/venv \
-    PYTHONUNBUFFERED=1
 # Compiled here, because the user below may not write. The code stays root's:
 # what runs cannot change it, and a read-only root file system changes nothing.
 RUN DJANGO_DEBUG=True python3 manage.py collectstatic --noinput \
  && python3 -m compileall -q . \
  && rm -rf var
+# By number, so that an orchestrator can see that it is not root.
 USER 10001:10001
-EXPOSE 8000
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 CMD ["entrypoint", "health"]
-ENTRYPOINT ["entrypoint"]
 
 # Last, because they change with every build.
 ARG VERSION=dev
