@@ -23,11 +23,12 @@ app.conf.beat_schedule = {
 }
 
 
-def add_heartbeat():
-    """Have a worker touch WORKER_HEARTBEAT_FILE while it lives."""
+def add_steps():
+    """Teach the worker what celery does not do by itself."""
+    from .acknowledgements import LastAcknowledgements
     from .heartbeat import Loop, Thread
     app.steps['worker'].add(Thread)
-    app.steps['consumer'].add(Loop)
+    app.steps['consumer'].update((Loop, LastAcknowledgements))
 
 
-add_heartbeat()
+add_steps()

@@ -277,7 +277,7 @@ EMAIL_BACKEND = environment.text(
     'DJANGO_EMAIL_BACKEND',
     'django.core.mail.backends.smtp.EmailBackend' if SMTP_HOST
     else 'django.core.mail.backends.console.EmailBackend')
-EMAIL_HOST = SMTP_HOST
+EMAIL_HOST = SMTP_HOST or 'localhost'
 EMAIL_PORT = environment.port('SMTP_PORT', 587)
 EMAIL_HOST_USER = environment.text('SMTP_USERNAME')
 EMAIL_HOST_PASSWORD = environment.text('SMTP_PASSWORD')

@@ -1,0 +1,146 @@
+"""The scripts of the four modes, run as entrypoint or a person runs them."""
+
+import os
+
+from django.test import SimpleTestCase
+
+from .component import Component, wait_until
+
+
+class Modes(SimpleTestCase):
+    """With nothing but DJANGO_DEBUG=True: on embedded parts."""
+
+    def setUp(self):
+        """Copy the component and migrate."""
+        self.component = Component(DJANGO_DEBUG='True')
+        self.addCleanup(self.component.close)
+        migrated = self.component.manage('migrate', '--noinput', '-v0')
+        self.assertEqual(migrated.returncode, 0, migrated.stderr)
+
+    def test_every_script_is_one_exec_line(self):
+        """So that the server is the process that gets the signals."""
+        for mode in ('web', 'task', 'worker', 'beat'):
+            path = self.component.src / f'container-{mode}.sh'
+            first, *rest = path.read_text().splitlines()
+            self.assertEqual(first, '#!/bin/sh')
+            lines = [line for line in rest if not line.startswith('#')]
+            self.assertEqual(len(lines), 1, mode)
+            self.assertTrue(lines[0].startswith('exec '), mode)
+            self.assertTrue(os.access(path, os.X_OK), mode)
+        self.assertTrue(os.access(self.component.src / 'manage.py', os.X_OK))
+
+    def test_web(self):
+        """It serves, with as many workers as told, and ends when asked."""
+        site = self.component.start_web(
+            APP_WORKER_COUNT='2', APP_RUN_MODE='WEB', APP_WORKER_INDEX='1')
+        output = site.process.output
+        wait_until(lambda: output().count('Booting worker') == 2, 'workers')
+        self.assertEqual(site.json('/api/info')['copy'], 1)
+        self.assertEqual(site.ask('/api/greetings', 'POST', {'name': 'Ada'})
+                         [0], 201)
+        self.assertEqual(site.json('/api/info')['greetings'], 1)
+        self.assertEqual(site.process.stop(), 0)
+
+    def test_task(self):
+        """Three commands in order; the code of the one that fails."""
+        done = self.component.run('./container-task.sh', APP_TASK_LIST=(
+            'check; migrate --noinput; greet --name "two words; one name"'))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, 'no issues(?s:.*)\nHello, two words;')
+        for tasks, code in (
+                ('greet --nonsense; greet --name no', 2),
+                ('nonsense; greet --name no', 1),
+                ('shell -c "import sys; sys.exit(5)"; greet --name no', 5)):
+            failed = self.component.run('./container-task.sh',
+                                        APP_TASK_LIST=tasks)
+            self.assertEqual(failed.returncode, code, tasks)
+        self.assertEqual(self.component.greetings(),
+                         [('two words; one name', 'command')])
+        nothing = self.component.run('./container-task.sh')
+        self.assertEqual((nothing.returncode, nothing.stdout),
+                         (0, 'nothing to do: APP_TASK_LIST is empty\n'))
+
+    def test_beat_has_a_row_recorded_by_the_worker(self):
+        """Through the filesystem broker; both end when asked."""
+        worker = self.component.start_worker()
+        beat = self.component.start('./container-beat.sh')
+        wait_until(lambda: ('beat', 'beat') in self.component.greetings(),
+                   'the row of beat')
+        self.assertEqual(beat.stop(), 0)
+        self.assertEqual(worker.stop(), 0)
+
+    def slow_task_during_a_stop(self):
+        """Stop a worker while it works, start the next, return the rows."""
+        worker = self.component.start_worker()
+        self.component.send("slow.delay(3, 'long')")
+        worker.wait_for('slow[')
+        self.assertEqual(worker.stop(), 0)
+        # A worker that did this one has done what came before it.
+        self.component.send("greet.delay('last')")
+        worker = self.component.start_worker()
+        wait_until(lambda: ('last', 'worker') in self.component.greetings(),
+                   'the last task')
+        worker.stop()
+        return [name for name, _ in self.component.greetings()]
+
+    def test_a_running_task_is_finished_before_the_worker_ends(self):
+        """And it is done once."""
+        self.assertEqual(self.slow_task_during_a_stop(), ['long', 'last'])
+
+    def test_the_control(self):
+        """Without the last acknowledgements it is done again."""
+        path = self.component.package / 'celery_app.py'
+        path.write_text(path.read_text().replace(
+            '(Loop, LastAcknowledgements)', '(Loop,)'))
+        self.assertEqual(self.slow_task_during_a_stop().count('long'), 2)
+
+    def test_the_heartbeat(self):
+        """The worker touches its file, again and again, one for each copy."""
+        self.component.start_worker(APP_WORKER_INDEX='3')
+        path = self.component.src / 'var' / 'worker-heartbeat-3'
+        first = path.stat().st_mtime_ns
+        wait_until(lambda: path.stat().st_mtime_ns > first, 'a heartbeat')
+
+    def test_the_heartbeat_elsewhere(self):
+        """WORKER_HEARTBEAT_FILE names the file."""
+        path = self.component.folder / 'pulse'
+        self.component.start_worker(WORKER_HEARTBEAT_FILE=str(path))
+        self.assertTrue(path.exists())
+
+
+class BadInput(SimpleTestCase):
+    """What somebody sees who got something wrong."""
+
+    def setUp(self):
+        """Copy the component."""
+        self.component = Component()
+        self.addCleanup(self.component.close)
+
+    def test_production_without_a_key(self):
+        """The server gives up, and its last words name the variable."""
+        for script in ('web', 'worker', 'beat', 'task'):
+            ended = self.component.run(f'./container-{script}.sh',
+                                       APP_TASK_LIST='check', PORT='0')
+            self.assertNotEqual(ended.returncode, 0, script)
+            self.assertIn('cannot configure the component: DJANGO_SECRET_KEY'
+                          ' is missing', ended.stderr, script)
+
+    def test_a_database_that_is_away(self):
+        """One line that names the variables and not the password."""
+        ended = self.component.manage(
+            'migrate', DJANGO_DEBUG='1', DATABASE_HOST='127.0.0.1',
+            DATABASE_PORT='1', DATABASE_NAME='n', DATABASE_USERNAME='u',
+            DATABASE_PASSWORD='Canary')
+        self.assertEqual(ended.returncode, 69)
+        self.assertEqual(ended.stderr.count('\n'), 1, ended.stderr)
+        self.assertRegex(ended.stderr, '^cannot connect to the database: .*'
+                         'DATABASE_HOST.*DATABASE_PASSWORD')
+        self.assertNotIn('Canary', ended.stderr)
+
+    def test_a_page_before_the_first_migrate(self):
+        """It says what to do."""
+        self.component.environment['DJANGO_DEBUG'] = 'yes'
+        site = self.component.start_web()
+        status, page = site.ask('/')
+        self.assertEqual(status, 200)
+        self.assertIn('manage.py migrate', page)
