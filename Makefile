@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-TAGS    := urfave_cli_no_docs
+# No man pages of the cli library, no HTTP/2: half a megabyte that nothing here speaks.
+TAGS    := urfave_cli_no_docs,nethttpomithttp2
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # -E: what was ignored when we started is seen before Go's runtime (internal/early/entry.go).
 FLAGS   := -tags $(TAGS) -trimpath -ldflags "-s -w -X main.version=$(VERSION) -E github.com/codeontap/entrypoint/internal/early.Entry"
@@ -36,7 +37,7 @@ bench: bin/entrypoint ## figures against tini, s6 and others, into docs/benchmar
 	@sh test/bench.sh
 
 soak: bin/entrypoint ## rolling restarts for five minutes: nothing may grow
-	CGO_ENABLED=1 go test -race -tags "$(TAGS) soak" -run Soak -timeout 10m -v ./test/e2e
+	CGO_ENABLED=1 go test -race -tags "$(TAGS),soak" -run Soak -timeout 10m -v ./test/e2e
 
 demo-kms: bin/entrypoint ## a KMS of our own, a password encrypted with it, and the site that uses it
 	@sh devops/local/demo-kms.sh

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"github.com/codeontap/entrypoint/internal/early"
 	"github.com/codeontap/entrypoint/internal/env"
 	"github.com/codeontap/entrypoint/internal/kms"
+	"github.com/codeontap/entrypoint/internal/kms/awskms"
 	"github.com/codeontap/entrypoint/internal/reap"
 	"github.com/codeontap/entrypoint/internal/shim"
 )
@@ -139,8 +141,17 @@ func spawnDecrypter(reaper *reap.Reaper) kms.Spawn {
 
 // isDecrypter reports whether we are that child.
 func (p *program) isDecrypter() bool {
+	return slices.Contains(p.environ, decrypterVariable+"="+strconv.Itoa(os.Getppid()))
+}
+
+// decryptAsChild is that child's whole life. It dies of a signal at once: it
+// has nothing to clean up.
+func (p *program) decryptAsChild() int {
+	early.Release()
 	e, _ := env.Parse(p.environ)
-	return e.Get(decrypterVariable).Reveal() == strconv.Itoa(os.Getppid())
+	e = e.Without(func(name string) bool { return name == decrypterVariable })
+	s := &prepared{given: given{env: e, table: settings()}, environment: e}
+	return awskms.Child(context.Background(), p.stdin, p.stdout, e, p.logger(s))
 }
 
 // relay passes signals on through a channel of its own, so that a stop can
@@ -170,5 +181,3 @@ func relay(signals <-chan os.Signal, rewrite command.SignalMap) (<-chan os.Signa
 // user once it holds secrets (PR_SET_DUMPABLE, prctl(2)). The application's own
 // is set anew by its exec.
 func hold() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
-
-var _ = early.Release

@@ -35,6 +35,9 @@ func (p *program) run() (code int) {
 			code = codeBug
 		}
 	}()
+	if p.isDecrypter() {
+		return p.decryptAsChild()
+	}
 	err := p.app().Run(append([]string{"entrypoint"}, firstWord(p.args)...))
 	var quiet silent
 	if err != nil && !errors.As(err, &quiet) {

@@ -34,6 +34,7 @@ type prepared struct {
 	dir         string
 	dotenv      string // path of the file that counts, read or not
 	dotenvRead  bool
+	runtimeDir  string // of this run; made if the plan uses it
 }
 
 // prepare reads everything that can be read without asking anybody. The error
@@ -52,6 +53,7 @@ func (p *program) prepare(c *cli.Context) (*prepared, error) {
 	files, err := env.ReadFiles(s.environment, contract.Names())
 	s.environment, s.env = files, files
 	s.log = p.logger(s) // .env may say how to log
+	s.runtimeDir = runtimeDir(s.environment)
 	if err := errors.Join(fileProblem, err); err != nil {
 		return s, &exitError{codeConfiguration, err}
 	}

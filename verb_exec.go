@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"time"
 
@@ -107,11 +106,3 @@ func (s *prepared) signals() command.SignalMap {
 	}
 	return m
 }
-
-var errLater = errors.New("cannot do this yet")
-
-func (p *program) runVerb(*cli.Context) error { return errLater }
-
-func (p *program) planVerb(*cli.Context) error    { return errLater }
-func (p *program) checkVerb(*cli.Context) error   { return errLater }
-func (p *program) encryptVerb(*cli.Context) error { return errLater }

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+
+	"github.com/oklog/run"
+
+	"github.com/codeontap/entrypoint/internal/admin"
+	"github.com/codeontap/entrypoint/internal/command"
+	"github.com/codeontap/entrypoint/internal/metrics"
+	"github.com/codeontap/entrypoint/supervisor"
+)
+
+// addEndpoints adds the admin address and the control socket as actors. They
+// are opened after the first fork, or before whatever takes time; the admin
+// address is bound at once, because one in use is a boot error.
+func (r *runner) addEndpoints(group *run.Group, adminListener net.Listener) {
+	source := admin.Source{Status: r.status, Metrics: metrics.New(build(), r.snapshot).Write, Restart: r.restart}
+	done := make(chan struct{})
+	group.Add(func() error {
+		select {
+		case <-r.opened:
+		case <-done:
+			return nil
+		}
+		serveEndpoints(r.prepared, source, adminListener, done)
+		return nil
+	}, func(error) { close(done) })
+}
+
+// serveEndpoints serves until done is closed. What cannot be opened is a warning:
+// the application does not need it.
+func serveEndpoints(s *prepared, source admin.Source, adminListener net.Listener, done <-chan struct{}) {
+	var servers []*admin.Server
+	path := ""
+	if v := s.of("control"); v.set() {
+		path = v.text[0]
+	}
+	control, err := admin.OpenControl(path, admin.Folders(s.environment.Get("XDG_RUNTIME_DIR").Reveal()))
+	if err != nil {
+		s.log.Warn("no control socket, so health, status and restart do not work: " + err.Error())
+	} else {
+		servers = append(servers, admin.NewControl(control, source, s.log))
+	}
+	if adminListener != nil {
+		servers = append(servers, admin.New(adminListener, source, s.log))
+	}
+	var serving sync.WaitGroup
+	for _, server := range servers {
+		serving.Go(func() {
+			if err := server.Serve(); err != nil {
+				s.log.Warn(err.Error())
+			}
+		})
+	}
+	<-done
+	for _, server := range servers {
+		server.Close()
+	}
+	serving.Wait()
+}
+
+// listenAdmin binds --admin; nil where it is off.
+func (s *prepared) listenAdmin() (net.Listener, error) {
+	v := s.of("admin")
+	if !v.set() || v.text[0] == "off" {
+		return nil, nil
+	}
+	address, err := command.ParseAddress(v.text[0])
+	if err != nil {
+		s.add(v, err)
+		return nil, s.settled()
+	}
+	listener, err := admin.Listen(address)
+	if err != nil {
+		return nil, &exitError{codeDependency, err}
+	}
+	return listener, nil
+}
+
+// status is the whole at this moment, from memory.
+func (r *runner) status() admin.Status {
+	now := r.supervisor.Status()
+	s := admin.Status{
+		Mode: r.plan.Mode.String(), Platform: r.platform, PID: os.Getpid(), Started: r.began,
+		Desired: now.Desired, Booted: now.Started && r.currentPhase() == "",
+	}
+	for _, c := range now.Copies {
+		s.Copies = append(s.Copies, copyStatus(c))
+	}
+	for _, check := range r.currentChecks() {
+		result := check.Result()
+		s.Checks = append(s.Checks, admin.Check{Name: check.Name(), Up: result.Up, Error: result.Last})
+	}
+	s.State = wholeState(now, r.currentPhase())
+	return s
+}
+
+// wholeState is the word for all copies together.
+func wholeState(s supervisor.Status, phase string) string {
+	switch {
+	case s.Draining:
+		return "draining"
+	case s.Stopping:
+		return "stopping"
+	case phase != "":
+		return phase
+	case !s.Started:
+		return "starting"
+	case s.Ready() < s.Desired:
+		return "degraded"
+	}
+	return "ready"
+}
+
+func copyStatus(c supervisor.CopyStatus) admin.Copy {
+	out := admin.Copy{Index: c.Index, PID: c.PID, State: c.State.String(), Since: c.Since, Restarts: c.Restarts}
+	if c.LastExit != nil {
+		out.LastExit = &admin.Exit{Code: c.LastExit.Code, Reason: string(c.LastExit.Reason)}
+		if c.LastExit.Signal != 0 {
+			out.LastExit.Signal = command.SignalName(c.LastExit.Signal)
+		}
+	}
+	return out
+}
+
+// restart is what the control socket and HUP:restart ask for: everything is
+// decided anew from the environment that we started with, secrets included, so
+// that a rotated one arrives.
+func (r *runner) restart(ctx context.Context, progress func(string)) error {
+	if len(r.plan.Commands) != 1 {
+		return errors.New("tasks run to their end")
+	}
+	fresh, err := r.freshSpec(ctx)
+	if err != nil {
+		return err
+	}
+	progress(fmt.Sprintf("restarting %d copies of %s", fresh.Copies, fresh.Name))
+	return r.supervisor.Restart(fresh)
+}
+
+// restartSoon restarts without anybody who waits for it.
+func (r *runner) restartSoon() {
+	go func() {
+		if err := r.restart(context.Background(), func(line string) { r.log.Info(line) }); err != nil {
+			r.log.Error("cannot restart: " + err.Error())
+		}
+	}()
+}
+
+// freshSpec decides anew what to run, from the environment that we were started
+// with: what was encrypted is decrypted again.
+func (r *runner) freshSpec(ctx context.Context) (command.Spec, error) {
+	s := *r.prepared
+	s.problems = problems{}
+	s.environment, s.env = r.encrypted, r.encrypted
+	if _, err := s.decrypt(ctx, r.how, r.reaper); err != nil {
+		return command.Spec{}, err
+	}
+	plan, err := s.decide(r.words)
+	if err != nil {
+		return command.Spec{}, err
+	}
+	return plan.Commands[0], nil
+}

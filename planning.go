@@ -1,0 +1,165 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/codeontap/entrypoint/internal/cgroup"
+	"github.com/codeontap/entrypoint/internal/command"
+	"github.com/codeontap/entrypoint/modes"
+)
+
+// readSettings parses what decides what runs. What is wrong is added to the
+// problems; the field then has its default.
+func (s *prepared) readSettings(words []string) modes.Settings {
+	m := modes.Settings{Origin: map[string]modes.Origin{}, Platform: s.platform, Dir: s.dir, Words: words}
+	for _, row := range s.table {
+		switch v := s.of(row.flag); {
+		case v.fromFlag:
+			m.Origin[row.flag] = modes.FromFlag
+		case v.set():
+			m.Origin[row.flag] = modes.FromVariable
+		}
+	}
+	read(s, "mode", &m.Mode, modes.ParseMode)
+	read(s, "app", &m.App, func(text string) (string, error) { return text, nil })
+	read(s, "workers", &m.Workers, modes.ParseWorkers)
+	read(s, "strategy", &m.Strategy, command.ParseStrategy)
+	read(s, "stop", &m.Stop, command.ParseStages)
+	read(s, "restart", &m.Restart, command.ParseRestart)
+	read(s, "backoff", &m.Backoff, command.ParseBackoff)
+	read(s, "give-up", &m.GiveUp, command.ParseGiveUp)
+	read(s, "health", &m.Health, command.ParseHealth)
+	read(s, "health-interval", &m.Health.Interval, positive)
+	read(s, "health-timeout", &m.Health.Timeout, positive)
+	read(s, "health-start-period", &m.Health.StartPeriod, command.ParseDuration)
+	read(s, "health-retries", &m.Health.Retries, func(text string) (int, error) {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return 0, errors.New("wanted: a number from 1 on")
+		}
+		return n, nil
+	})
+	read(s, "grace", &m.Grace, command.ParseDuration)
+	read(s, "drain", &m.Drain, command.ParseDuration)
+	read(s, "task-timeout", &m.TaskTimeout, positive)
+	m.Tasks = s.tasks("task")
+	m.InitTasks = s.tasks("init-task")
+	m.WaitFor = s.list("wait-for")
+	s.readBind(&m)
+	return m
+}
+
+// read parses one setting into its place.
+func read[T any](s *prepared, flag string, into *T, parse func(string) (T, error)) {
+	v := s.of(flag)
+	if !v.set() {
+		return
+	}
+	parsed, err := parse(v.text[0])
+	if err != nil {
+		s.addOnce(v, err)
+		return
+	}
+	*into = parsed
+}
+
+func positive(text string) (time.Duration, error) {
+	d, err := command.ParseDuration(text)
+	if err == nil && d == 0 {
+		return 0, errors.New("wanted: a duration above 0 with its unit, such as 3s")
+	}
+	return d, err
+}
+
+// tasks reads a list of commands: each flag holds one, the variable all.
+func (s *prepared) tasks(flag string) [][]string {
+	v := s.of(flag)
+	if !v.set() {
+		return nil
+	}
+	if !v.fromFlag {
+		all, err := modes.ParseTasks(v.text[0])
+		if err != nil {
+			s.addOnce(v, err)
+		}
+		return all
+	}
+	var all [][]string
+	for _, text := range v.text {
+		words, err := modes.ParseTask(text)
+		if err != nil {
+			s.addOnce(v, err)
+			return nil
+		}
+		all = append(all, words)
+	}
+	return all
+}
+
+// list reads words with commas between them.
+func (s *prepared) list(flag string) []string {
+	v := s.of(flag)
+	if !v.set() {
+		return nil
+	}
+	return splitList(v.text[0])
+}
+
+func (s *prepared) readBind(m *modes.Settings) {
+	v := s.of("bind")
+	texts := v.text
+	if v.set() && !v.fromFlag {
+		texts = splitList(v.text[0])
+	}
+	for _, text := range texts {
+		if text == "none" {
+			m.BindNone = true
+			continue
+		}
+		address, err := command.ParseAddress(text)
+		if err != nil {
+			s.addOnce(v, err)
+			return
+		}
+		m.Bind = append(m.Bind, address)
+	}
+}
+
+// facts are what is there: the directory, and the machine's limits.
+func (s *prepared) facts(m modes.Settings) modes.Facts {
+	f := modes.Look(m, s.environment)
+	f.RuntimeDir = s.runtimeDir
+	f.CPUs = float64(runtime.NumCPU())
+	if m.Workers.Auto { // the only one that asks; reading the cgroup costs a millisecond
+		if group, err := cgroup.Find(os.DirFS("/")); err == nil {
+			limits := group.Limits()
+			if limits.CPU > 0 {
+				f.CPUs = limits.CPU
+			}
+			f.Memory = limits.Memory
+		}
+	}
+	return f
+}
+
+// splitList splits at commas and white space.
+func splitList(text string) []string {
+	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' || unicode.IsSpace(c) })
+}
+
+// decide makes the plan: what runs. The error holds everything that is wrong, the
+// settings' problems and the plan's.
+func (s *prepared) decide(words []string) (modes.Plan, error) {
+	m := s.readSettings(words)
+	plan, problems := modes.New(m, s.environment, s.facts(m))
+	for _, problem := range problems {
+		s.addLine(problem.Code, problem.String())
+	}
+	return plan, s.settled()
+}

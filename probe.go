@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/codeontap/entrypoint/internal/command"
+	"github.com/codeontap/entrypoint/internal/env"
+	"github.com/codeontap/entrypoint/internal/health"
+	"github.com/codeontap/entrypoint/internal/reap"
+	"github.com/codeontap/entrypoint/supervisor"
+)
+
+// eager is the rhythm of the look for a copy's first answer: a connection waits
+// in the socket's queue until the server takes it, so few looks are needed.
+var eager = command.Health{Interval: 100 * time.Millisecond, Timeout: 3 * time.Second, Retries: 1}
+
+// own reports whether the check asks this copy and no other.
+func own(spec command.Spec, life supervisor.Life) bool {
+	switch spec.Health.Kind {
+	case command.HealthHTTP:
+		return life.Private() != ""
+	case command.HealthFile:
+		return spec.Copies == 1 || strings.Contains(spec.Health.Target, "{index}")
+	}
+	return false
+}
+
+// checkOf makes the check of a program, or of one copy of it.
+func (r *runner) checkOf(spec command.Spec, h command.Health, address command.Address, index int) health.Check {
+	h.Target = strings.ReplaceAll(h.Target, "{index}", strconv.Itoa(index))
+	argv, _ := command.Words(h.Target) // was read before
+	return health.New(h, health.Subject{
+		Address: address, Dir: spec.Dir, Argv: argv, Run: r.checkRunner(spec.Env, spec.Dir),
+	})
+}
+
+// probe is the supervisor's Probe: ready with the first answer, and where the
+// check is the copy's own, replaced when it fails.
+func (r *runner) probe(ctx context.Context, spec command.Spec, index int, life supervisor.Life, ready func(bool), replace func(string)) {
+	address := r.sharedAddress()
+	if path := life.Private(); path != "" {
+		address = command.Address{Path: path}
+	}
+	h := spec.Health
+	if h.Kind == command.HealthNone {
+		h = command.Health{Kind: command.HealthHTTP} // any answer
+	}
+	check := r.checkOf(spec, h, address, index)
+	first, cancel := context.WithCancel(ctx)
+	health.NewProber("first answer", check, eager, func(result health.Result) {
+		if result.Up {
+			cancel()
+		}
+	}).Run(first)
+	if ctx.Err() != nil {
+		return
+	}
+	ready(true)
+	if spec.Health.Kind == command.HealthNone || !own(spec, life) {
+		return
+	}
+	prober := health.NewProber(spec.Health.String(), check, spec.Health, func(result health.Result) {
+		ready(result.Up)
+		if !result.Up {
+			replace("its check " + spec.Health.String() + " fails")
+		}
+	})
+	prober.Run(ctx)
+}
+
+// sharedAddress is where a check of the whole asks: a plan has no http check
+// without an address that we hold.
+func (r *runner) sharedAddress() command.Address {
+	if all := r.sockets.Sockets(); len(all) > 0 {
+		return all[0].Address
+	}
+	return command.Address{}
+}
+
+// checkRunner runs a check's command through the reaper.
+func (r *runner) checkRunner(e env.Environment, dir string) health.Runner {
+	return func(ctx context.Context, argv []string) error {
+		path, err := reap.LookPath(argv[0], e.Get("PATH").Reveal(), dir)
+		if err != nil {
+			return err
+		}
+		status, err := r.reaper.Run(ctx, reap.Program{Path: path, Argv: argv, Env: e.Block(), Dir: dir})
+		switch {
+		case err != nil:
+			return err
+		case status.Signaled():
+			return fmt.Errorf("%s was killed by %s", argv[0], command.SignalName(status.Signal()))
+		case status.ExitStatus() != 0:
+			return fmt.Errorf("%s ended with code %d", argv[0], status.ExitStatus())
+		}
+		return nil
+	}
+}
