@@ -17,8 +17,9 @@ COPY internal internal
 COPY modes modes
 COPY supervisor supervisor
 ARG VERSION=dev
-RUN CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs \
-    -ldflags "-s -w -X main.version=$VERSION" -o /out/entrypoint .
+RUN CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs,nethttpomithttp2 \
+    -ldflags "-s -w -X main.version=$VERSION -E github.com/codeontap/entrypoint/internal/early.Entry" \
+    -o /out/entrypoint .
 
 
 FROM scratch AS entrypoint
