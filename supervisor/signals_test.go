@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -39,8 +40,8 @@ func TestSignalsReachEveryMainProcess(t *testing.T) {
 			s.t.Fatal(err)
 		}
 		restarts := s.forward(rewrite, syscall.SIGTTOU, syscall.SIGUSR1, syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGUSR2, 37)
-		for i, l := range s.lives {
-			pid := map[int]string{0: "101", 1: "102"}[i]
+		for _, l := range s.lives {
+			pid := strconv.Itoa(l.PID())
 			l.expect(s.t, "TTOU "+pid+" 0s", "WINCH "+pid+" 0s", "RTMIN+3 "+pid+" 0s")
 		}
 		if restarts != 1 {
