@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/oklog/run"
 
@@ -167,4 +168,53 @@ func (r *runner) freshSpec(ctx context.Context) (command.Spec, error) {
 		return command.Spec{}, err
 	}
 	return plan.Commands[0], nil
+}
+
+// execEndpoints are those of the verb exec, whose one command is ready while it
+// runs. Most commands are over before anybody could ask, so they are opened a
+// moment after the start.
+type execEndpoints struct {
+	*prepared
+	listener net.Listener
+	began    time.Time
+	pid      int
+	timer    *time.Timer
+	done     chan struct{}
+	serving  sync.WaitGroup
+}
+
+// execOpensAfter is that moment.
+const execOpensAfter = 100 * time.Millisecond
+
+func (x *execEndpoints) soon(pid int) {
+	x.began, x.pid = time.Now(), pid
+	x.serving.Add(1)
+	x.timer = time.AfterFunc(execOpensAfter, func() {
+		defer x.serving.Done()
+		serveEndpoints(x.prepared, admin.Source{Status: x.status, Metrics: metrics.New(build(), x.snapshot).Write}, x.listener, x.done)
+	})
+}
+
+// close ends them; nothing was opened where the command could not be started.
+func (x *execEndpoints) close() {
+	close(x.done)
+	if x.timer == nil {
+		return
+	}
+	if x.timer.Stop() {
+		x.serving.Done()
+	}
+	x.serving.Wait()
+}
+
+func (x *execEndpoints) status() admin.Status {
+	ready := supervisor.Ready.String()
+	return admin.Status{
+		Mode: "EXEC", Platform: x.platform, State: ready, PID: os.Getpid(), Started: x.began, Desired: 1, Booted: true,
+		Copies: []admin.Copy{{PID: x.pid, State: ready, Since: x.began}},
+	}
+}
+
+func (x *execEndpoints) snapshot() metrics.Snapshot {
+	return metrics.Snapshot{Copies: map[string]int{supervisor.Ready.String(): 1}, Desired: 1, Starts: 1}
 }

@@ -163,3 +163,40 @@ func (s *prepared) decide(words []string) (modes.Plan, error) {
 	}
 	return plan, s.settled()
 }
+
+// grace is everything between the request to stop and KILL. It has to end
+// before the platform's own patience does (docker 10 s, ECS and Kubernetes
+// 30 s), which no container can read.
+func (s *prepared) grace() time.Duration {
+	if s.platform == platformECS || s.platform == platformKubernetes {
+		return s.duration("grace", "25s")
+	}
+	return s.duration("grace", "8s")
+}
+
+// duration reads a setting that is one.
+func (s *prepared) duration(flag, fallback string) time.Duration {
+	d, _ := command.ParseDuration(fallback)
+	v := s.of(flag)
+	if !v.set() {
+		return d
+	}
+	given, err := command.ParseDuration(v.text[0])
+	if err != nil {
+		s.addOnce(v, err)
+		return d
+	}
+	return given
+}
+
+func (s *prepared) signals() command.SignalMap {
+	v := s.of("signals")
+	if !v.set() {
+		return nil
+	}
+	m, err := command.ParseSignalMap(v.text[0])
+	if err != nil {
+		s.add(v, err)
+	}
+	return m
+}

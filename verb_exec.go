@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"os"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/codeontap/entrypoint/internal/command"
 	"github.com/codeontap/entrypoint/internal/early"
 	"github.com/codeontap/entrypoint/internal/kms"
 	"github.com/codeontap/entrypoint/internal/reap"
+	"github.com/codeontap/entrypoint/modes"
 	"github.com/codeontap/entrypoint/supervisor"
 )
 
@@ -29,6 +28,10 @@ func (p *program) execVerb(c *cli.Context) error {
 	if err := s.settled(); err != nil {
 		return err
 	}
+	adminListener, err := s.listenAdmin()
+	if err != nil {
+		return err
+	}
 	reaper, err := p.startReaper(s)
 	if err != nil {
 		return err
@@ -44,14 +47,18 @@ func (p *program) execVerb(c *cli.Context) error {
 	if err := s.environment.Fit(); err != nil {
 		return &exitError{codeConfiguration, err}
 	}
-	spec := command.Spec{
-		Name: "command", Argv: c.Args().Slice(), Env: s.environment.WithoutOwn(), Copies: 1, Grace: grace, Once: true,
+	m := modes.Settings{Origin: map[string]modes.Origin{"grace": modes.FromVariable}, Grace: grace, Dir: s.dir}
+	if s.of("dir").set() {
+		m.Origin["dir"] = modes.FromVariable
 	}
-	if v := s.of("dir"); v.set() {
-		spec.Dir = s.dir
-	}
-	start := &supervisor.Starter{Reaper: reaper, Ignored: early.Ignored(), Forked: early.CatchRest}
+	spec := modes.Exec(m, s.environment, c.Args().Slice())
+	endpoints := &execEndpoints{prepared: s, listener: adminListener, done: make(chan struct{})}
+	start := &supervisor.Starter{Reaper: reaper, Ignored: early.Ignored(), Forked: func(pid int) {
+		early.CatchRest()
+		endpoints.soon(pid)
+	}}
 	outcome, err := supervisor.Exec(start, spec, signals, rewrite, s.log)
+	endpoints.close()
 	if err != nil {
 		return &exitError{outcome.Code, err}
 	}
@@ -68,41 +75,4 @@ func (p *program) startReaper(s *prepared) (*reap.Reaper, error) {
 		s.log.Debug("not PID 1: subreaper of our own descendants")
 	}
 	return reaper, nil
-}
-
-// grace is everything between the request to stop and KILL. It has to end
-// before the platform's own patience does (docker 10 s, ECS and Kubernetes
-// 30 s), which no container can read.
-func (s *prepared) grace() time.Duration {
-	if s.platform == platformECS || s.platform == platformKubernetes {
-		return s.duration("grace", "25s")
-	}
-	return s.duration("grace", "8s")
-}
-
-// duration reads a setting that is one.
-func (s *prepared) duration(flag, fallback string) time.Duration {
-	d, _ := command.ParseDuration(fallback)
-	v := s.of(flag)
-	if !v.set() {
-		return d
-	}
-	given, err := command.ParseDuration(v.text[0])
-	if err != nil {
-		s.addOnce(v, err)
-		return d
-	}
-	return given
-}
-
-func (s *prepared) signals() command.SignalMap {
-	v := s.of("signals")
-	if !v.set() {
-		return nil
-	}
-	m, err := command.ParseSignalMap(v.text[0])
-	if err != nil {
-		s.add(v, err)
-	}
-	return m
 }

@@ -105,7 +105,7 @@ func (r *runner) run() (err error) {
 	}
 	start := &supervisor.Starter{
 		Reaper: r.reaper, Sockets: r.sockets, Ignored: early.Ignored(), Output: r.output(), PrivateDir: r.runtimeDir,
-		Forked: func() {
+		Forked: func(int) {
 			early.CatchRest()
 			r.memory.find()
 			r.open()

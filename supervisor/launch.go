@@ -27,8 +27,8 @@ type Starter struct {
 	Ignored []syscall.Signal
 	// PrivateDir is the 0700 folder for the copies' own sockets.
 	PrivateDir string
-	// Forked is called after the first successful start.
-	Forked func()
+	// Forked is called after the first successful start, with its pid.
+	Forked func(pid int)
 
 	once  sync.Once
 	count atomic.Uint64
@@ -94,7 +94,7 @@ func (s *Starter) start(spec command.Spec, index int, foreground bool) (*life, e
 		l.private.Release() // the copy's alone from here on
 	}
 	if s.Forked != nil {
-		s.once.Do(s.Forked)
+		s.once.Do(func() { s.Forked(l.process.PID()) })
 	}
 	return l, nil
 }
