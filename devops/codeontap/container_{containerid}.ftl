@@ -1,3 +1,4 @@
+[#case "{containerid}"]
 [#--
     The component in a solution of the first engine's generation (2017), whose
     containers are fragments of one [#switch]. For hamlet: hamlet_{containerid}.ftl
@@ -11,7 +12,6 @@
     segment's key: the base64 ciphertext of KMS. The policy below lets the
     container decrypt it, and entrypoint does.
 --]
-[#case "{containerid}"]
     [#switch containerListMode]
         [#case "definition"]
             [#if containerListTarget == "docker"]
@@ -40,9 +40,8 @@
                     [@environmentVariable "APP_WORKER_COUNT" "4" containerListTarget containerListMode /]
                     [#break]
                 [#case "TASK"]
-                    [@environmentVariable
-                        "APP_TASK_LIST" (appSettingsObject.TaskList)!"migrate --noinput"
-                        containerListTarget containerListMode /]
+                    [#assign taskList = (appSettingsObject.TaskList)!"migrate --noinput"]
+                    [@environmentVariable "APP_TASK_LIST" taskList containerListTarget containerListMode /]
                     [#break]
             [/#switch]
 
@@ -87,9 +86,11 @@
             [#-- RabbitMQ: a container beside this one, called rabbit unless a setting says otherwise --]
             [#assign rabbitCredentials = (credentialsObject[formatComponentShortName(tier, component, "rabbitmq")])!{}]
             [#if (rabbitCredentials.Login)??]
-                [@environmentVariable "RABBITMQ_HOST" (appSettingsObject.RabbitMQ.Host)!"rabbit" containerListTarget containerListMode /]
+                [#assign rabbitHost = (appSettingsObject.RabbitMQ.Host)!"rabbit"]
+                [#assign rabbitVHost = (appSettingsObject.RabbitMQ.VHost)!"/"]
+                [@environmentVariable "RABBITMQ_HOST" rabbitHost containerListTarget containerListMode /]
                 [@environmentVariable "RABBITMQ_PORT" "5672" containerListTarget containerListMode /]
-                [@environmentVariable "RABBITMQ_VHOST" (appSettingsObject.RabbitMQ.VHost)!"/" containerListTarget containerListMode /]
+                [@environmentVariable "RABBITMQ_VHOST" rabbitVHost containerListTarget containerListMode /]
                 [@environmentVariable "RABBITMQ_USERNAME" rabbitCredentials.Login.Username containerListTarget containerListMode /]
                 [@environmentVariable "RABBITMQ_PASSWORD" rabbitCredentials.Login.Password containerListTarget containerListMode /]
             [/#if]

@@ -1,3 +1,4 @@
+[#case "{containerid}"]
 [#--
     The component in a solution of hamlet, the engine that came after: there
     settings and links become the environment by themselves, and a task's role
@@ -7,7 +8,6 @@
     Copy to the extensions or fragments of the product's configuration and
     replace {containerid}, in the name and in here, by the id of the container.
 --]
-[#case "{containerid}"]
     [@Settings
         {
             "ENTRYPOINT_DECRYPT_FAILURE" : "exit",
