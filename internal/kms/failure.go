@@ -119,7 +119,7 @@ func explain(f *Failure, c Candidate, cfg Config) (problem, hint string) {
 		if f.Code == CodeChild {
 			return "the process that asks KMS failed" + detail, "try again"
 		}
-		return fmt.Sprintf("KMS%s did not do it within %v, last error %s%s", where, cfg.Timeout, f.Code, detail),
+		return fmt.Sprintf("no good answer of KMS%s within %v, last error %s%s", where, cfg.Timeout, f.Code, detail),
 			"try again; --decrypt-timeout is the time that it has"
 	case Unreachable:
 		return "KMS" + where + " cannot be reached" + detail, "check network, security group, endpoint and proxy"

@@ -133,6 +133,9 @@ func (r Result) messages() []message {
 		lines[i].names = append(lines[i].names, name)
 	}
 	for _, o := range r.Outcomes {
+		if o.Verdict == NotAsked && o.Problem == "" { // Offline
+			continue
+		}
 		add(line{level: o.Level, group: o.Group, problem: o.Problem, hint: o.Hint}, o.Name)
 		if o.Twice && o.Verdict == OK {
 			add(line{level: slog.LevelWarn, group: twice}, o.Name)

@@ -6,8 +6,8 @@ package awskms
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -125,15 +125,10 @@ func (c *Client) build(ctx context.Context) {
 }
 
 // quiet is the SDK's logger: what it logs on its own goes to debug, and only
-// the words that stand in its source, no argument of theirs.
+// the words that stand in its source, up to the first argument.
 func quiet(log *slog.Logger) logging.Logger {
 	return logging.LoggerFunc(func(_ logging.Classification, format string, _ ...any) {
-		log.Debug("AWS SDK: " + format)
+		words, _, _ := strings.Cut(format, "%")
+		log.Debug("AWS SDK: " + strings.TrimRight(words, " :,"))
 	})
-}
-
-// isEnd reports whether err is that of a context, after which nobody is to be
-// blamed.
-func isEnd(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded))
 }

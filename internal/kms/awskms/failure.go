@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
+	"syscall"
 	"time"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -34,7 +34,7 @@ func classify(err error) *ours.Failure {
 		return f
 	}
 	// The SDK wraps in this what had no answer as well.
-	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok && response.HTTPStatusCode() != 0 {
+	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok && response.Response != nil && response.HTTPStatusCode() != 0 {
 		return answered(err, response)
 	}
 	if errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
@@ -132,17 +132,16 @@ func unreachable(err error) *ours.Failure {
 		return f
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "dial" || op.Op == "proxyconnect") {
-		to := ""
-		if op.Addr != nil {
-			to = " " + op.Addr.String()
+		f.Detail = "connecting to the proxy failed"
+		if op.Op == "dial" && op.Addr != nil {
+			f.Detail = "connecting to " + op.Addr.String() + " failed"
+			if errno, ok := errors.AsType[syscall.Errno](op.Err); ok {
+				f.Detail += ", " + errno.Error()
+			}
+			if op.Timeout() {
+				f.Detail = "no answer from " + op.Addr.String()
+			}
 		}
-		f.Detail = "connecting to" + to + " failed"
-		if op.Timeout() {
-			f.Detail = "no answer from" + to
-		} else if errno := errors.Unwrap(op.Err); errno != nil { // of os.SyscallError
-			f.Detail += ", " + errno.Error()
-		}
-		f.Detail = strings.Replace(f.Detail, "  ", " ", 1)
 		return f
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {

@@ -123,6 +123,9 @@ func (s settings) config(ctx context.Context, log *slog.Logger) (aws.Config, *ou
 		if profile, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
 			return aws.Config{}, misconfigured("there is no profile " + ours.Token(profile.Profile) + " in ~/.aws")
 		}
+		if _, err := os.ReadFile(s.e.Get("AWS_CA_BUNDLE").Reveal()); s.e.Has("AWS_CA_BUNDLE") && err != nil {
+			return aws.Config{}, misconfigured("the file that AWS_CA_BUNDLE names cannot be read")
+		}
 		return aws.Config{}, misconfigured("the AWS variables or the files in ~/.aws cannot be read; `aws sts get-caller-identity` says more")
 	}
 	if cfg.Region == "" {
@@ -140,12 +143,14 @@ const metadataPatience = 1900 * time.Millisecond
 // of the batch.
 func retrieve(ctx context.Context, cfg *aws.Config) *ours.Failure {
 	onlyMetadata := aws.IsCredentialsProvider(cfg.Credentials, (*ec2rolecreds.Provider)(nil))
-	bounded := ctx
-	if onlyMetadata {
-		var cancel func()
-		bounded, cancel = context.WithTimeout(ctx, metadataPatience)
-		defer cancel()
+	// A source that hangs shall be named by us, before the batch's end is
+	// blamed on KMS.
+	patience := metadataPatience
+	if end, ok := ctx.Deadline(); ok && (!onlyMetadata || time.Until(end) < patience) {
+		patience = time.Until(end) * 9 / 10
 	}
+	bounded, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	found, err := cfg.Credentials.Retrieve(bounded)
 	if err == nil {
 		cfg.Credentials = credentials.StaticCredentialsProvider{Value: found}
@@ -154,10 +159,10 @@ func retrieve(ctx context.Context, cfg *aws.Config) *ours.Failure {
 	f := &ours.Failure{Cause: ours.NoCredentials, Code: ours.CodeNoCredentials, Region: cfg.Region}
 	switch {
 	case onlyMetadata:
-		f.Detail = "none are configured, and the instance metadata service gave none"
+		f.Detail = "none are configured, and the instance metadata service gave none (to a container on EC2 it does with a hop limit of 2)"
 	case isSSO(err):
 		f.Detail = "the SSO session is over, `aws sso login` begins another"
-	case isEnd(ctx, err):
+	case bounded.Err() != nil:
 		f.Detail = "their source did not answer in time"
 	default:
 		f.Detail = "their source, a profile, role or container endpoint, gave none"

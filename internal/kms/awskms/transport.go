@@ -28,7 +28,7 @@ const (
 func httpClient(endpoint *url.URL) *awshttp.BuildableClient {
 	roots := (*x509.CertPool)(nil)
 	if endpoint == nil || endpoint.Scheme == "https" {
-		roots = fallbackRoots()
+		roots = fallbackRoots(x509.SystemCertPool)
 	}
 	return awshttp.NewBuildableClient().
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
@@ -47,9 +47,8 @@ func httpClient(endpoint *url.URL) *awshttp.BuildableClient {
 
 // fallbackRoots are Mozilla's, for images without any (scratch, slim); nil
 // where the system has some.
-func fallbackRoots() *x509.CertPool {
-	none := x509.NewCertPool()
-	if system, err := x509.SystemCertPool(); err == nil && !system.Equal(none) {
+func fallbackRoots(system func() (*x509.CertPool, error)) *x509.CertPool {
+	if pool, err := system(); err == nil && !pool.Equal(x509.NewCertPool()) {
 		return nil
 	}
 	return mozillaRoots()

@@ -17,6 +17,7 @@ import (
 type Server struct {
 	Keys    map[string]string // key id or alias, as callers name it, to ARN
 	Service time.Duration     // time that each answer takes
+	Ahead   time.Duration     // of this machine's clock; not 0: signatures of another time are refused
 
 	mutex  sync.Mutex
 	calls  []Call
@@ -107,6 +108,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	call.AccessKey, call.Region = scope[0], scope[2]
+	if s.Ahead != 0 {
+		now := time.Now().Add(s.Ahead)
+		w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+		signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+		if err != nil || now.Sub(signed).Abs() > 5*time.Minute {
+			refuse(w, http.StatusBadRequest, "InvalidSignatureException", "Signature expired")
+			return
+		}
+	}
 
 	answer := s.next(call)
 	if s.Service > 0 {
