@@ -1,0 +1,102 @@
+"""The component with a real RabbitMQ as celery's broker."""
+
+import signal
+
+from django.test import SimpleTestCase
+
+from .backends import CANARY, RabbitMQ
+from .component import Component, wait_until
+
+
+class OnRabbitMQ(SimpleTestCase):
+    """The set RABBITMQ_*, with a virtual host."""
+
+    def setUp(self):
+        """Start it, and migrate a component."""
+        self.server = RabbitMQ()
+        self.addCleanup(self.server.close)
+        self.component = Component(DJANGO_SECRET_KEY='k',
+                                   **self.server.variables)
+        self.addCleanup(self.component.close)
+        migrated = self.component.manage('migrate', '-v0')
+        self.assertEqual(migrated.returncode, 0, migrated.stderr)
+
+    def greeted(self, *names):
+        """Wait until exactly ``names`` were greeted, in any order."""
+        wait_until(lambda: len(self.component.greetings()) >= len(names),
+                   f'{names}')
+        self.assertEqual(
+            sorted(name for name, _ in self.component.greetings()),
+            sorted(names))
+
+    def test_a_broker_that_goes_away_and_comes_back(self):
+        """The worker waits for it, lives, and goes on; no task is lost."""
+        site = self.component.start_web()
+        self.assertEqual(site.json('/api/info')['broker'], 'rabbitmq')
+        self.assertTrue(site.json('/status')['rabbitmq']['reachable'])
+
+        def ask(name):
+            return site.ask('/api/greetings', 'POST', {
+                'name': name, 'by': 'worker'})[0]
+        self.assertEqual(ask('waits in the queue'), 202)
+        self.server.stop()
+        line = site.json('/status')['rabbitmq']
+        self.assertEqual((line['in_use'], line['reachable']), (True, False))
+        self.assertIn('RABBITMQ_*', line['problem'])
+        self.assertEqual(ask('nobody takes it'), 503)
+
+        # It starts without a broker, and its heart beats.
+        worker = self.component.start('./container-worker.sh')
+        worker.wait_for('Trying again')
+        path = self.component.src / 'var' / 'worker-heartbeat-0'
+        self.beats(path)
+        self.server.start()
+        worker.wait_for(' ready.')
+        wait_until(lambda: site.json('/status')['rabbitmq']['reachable'],
+                   'the broker to be reachable')
+        self.assertEqual(ask('after the first time'), 202)
+        self.greeted('waits in the queue', 'after the first time')
+        self.beats(path)
+
+        # The same again for a worker and a site that were connected.
+        self.server.stop()
+        worker.wait_for('Connection to broker lost')
+        self.beats(path)
+        self.server.start()
+        wait_until(lambda: ask('after the second time') == 202,
+                   'a task to be taken')
+        self.greeted('waits in the queue', 'after the first time',
+                     'after the second time')
+        self.beats(path)
+        for process in (worker, site.process):
+            self.assertNotIn(CANARY, process.output())
+        self.assertEqual(worker.stop(), 0)
+
+    def beats(self, path):
+        """Wait for a heartbeat that is yet to come."""
+        first = path.stat().st_mtime_ns
+        wait_until(lambda: path.stat().st_mtime_ns > first, 'a heartbeat')
+
+    def test_a_task_that_was_cut_short_is_done_by_another_worker(self):
+        """After TERM and QUIT, and after KILL."""
+        for number in (signal.SIGQUIT, signal.SIGKILL):
+            worker = self.component.start_worker()
+            self.component.send('slow.delay(3600)')
+            worker.wait_for('slow[')
+            if number == signal.SIGQUIT:
+                worker.popen.send_signal(signal.SIGTERM)
+                worker.wait_for('Warm shutdown')
+            worker.stop(number)
+            worker.close()
+            other = self.component.start_worker()
+            other.wait_for('slow[')
+            other.close()
+            self.component.manage('shell', '-c', (
+                'from app_dir.celery_app import app; app.control.purge()'))
+
+    def test_a_beat_is_executed(self):
+        """By the worker that takes it."""
+        self.component.start_worker()
+        self.component.start('./container-beat.sh')
+        wait_until(lambda: ('beat', 'beat') in self.component.greetings(),
+                   'the row of beat')
