@@ -124,7 +124,7 @@ func explain(f *Failure, c Candidate, cfg Config) (problem, hint string) {
 	case Unreachable:
 		return "KMS" + where + " cannot be reached" + detail, "check network, security group, endpoint and proxy"
 	case Untrusted:
-		return "the certificate of the KMS endpoint is not trusted" + detail,
+		return "the server's certificate is not trusted" + detail,
 			"AWS_CA_BUNDLE or SSL_CERT_FILE name further authorities"
 	case NoCredentials:
 		if f.Code == CodeNoCredentials {

@@ -146,6 +146,7 @@ func TestDecisionTable(t *testing.T) {
 		{"base64, all, 5xx", All, "postgres", []reply{{err: refusal("KMSInternalException", 500)}}, "", Unavailable, 0, "level=WARN stopped asking", 1},
 		{"base64, all, throttled", All, "postgres", []reply{{err: refusal("ThrottlingException", 400)}}, "", Unavailable, 0, "level=WARN stopped asking", 1},
 		{"base64, all, credentials", All, "postgres", []reply{{err: noIdentity}}, "", WithoutCredentials, 0, "level=WARN stopped asking", 1},
+		{"base64, all, certificate", All, "postgres", []reply{{err: untrusted}}, "", Unavailable, 75, "level=ERROR cannot decrypt NAME: the server's certificate is not trusted", 1},
 
 		{"recognised, text", Auto, genuine, []reply{{text: "s3cret"}}, "s3cret", OK, 0, "level=INFO decrypted NAME with arn:", 1},
 		{"marked, text", Auto, "kms+base64:YWJj", []reply{{text: "s3cret"}}, "s3cret", OK, 0, "level=INFO decrypted NAME", 1},
@@ -179,7 +180,7 @@ func TestDecisionTable(t *testing.T) {
 		{"clock off", Auto, genuine, []reply{{err: refusal("RequestTimeTooSkewed", 403)}}, "", WithoutCredentials, 75, "level=ERROR cannot decrypt NAME: this machine's clock is off", 2},
 		{"clock off, then learned", Auto, genuine, []reply{{err: refusal("RequestTimeTooSkewed", 403)}, {text: "s3cret"}}, "s3cret", OK, 0, "level=INFO", 2},
 		{"no region", Auto, genuine, []reply{{err: noRegion}}, "", NotAsked, 78, "level=ERROR cannot decrypt NAME: no AWS region is set (NoRegion): set AWS_REGION or --kms-region", 1},
-		{"certificate", Auto, genuine, []reply{{err: untrusted}}, "", Unavailable, 75, "level=ERROR cannot decrypt NAME: the certificate of the KMS endpoint is not trusted", 1},
+		{"certificate", Auto, genuine, []reply{{err: untrusted}}, "", Unavailable, 75, "level=ERROR cannot decrypt NAME: the server's certificate is not trusted", 1},
 		{"cut, InvalidCiphertext", Auto, cut, []reply{{err: refusal("InvalidCiphertextException", 400)}}, "", BadlyDamaged, 78, "level=ERROR cannot decrypt NAME: truncated: header says 158 bytes, got 150", 1},
 		{"cut short", Auto, text(blob(1)[:100]), nil, "", BadlyDamaged, 78, "level=ERROR cannot decrypt NAME: truncated: got 100 bytes", 0},
 		{"too long", Auto, text(blob(1) + strings.Repeat("x", 6145-158)), nil, "", BadlyDamaged, 78, "level=ERROR cannot decrypt NAME: longer than KMS takes", 0},

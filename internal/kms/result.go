@@ -212,7 +212,8 @@ func failed(c Candidate, f *Failure, cfg Config) Outcome {
 	default:
 		o.ExitCode = exitTemporary
 	}
-	if c.Shape == Guess {
+	// Base64 that may be anything is no reason to end; who listens in is.
+	if c.Shape == Guess && f.Cause != Untrusted {
 		o.ExitCode, o.Level, o.Hint = 0, slog.LevelWarn, ""
 		if f.Cause == Refused {
 			o.Level = slog.LevelDebug

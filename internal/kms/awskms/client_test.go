@@ -267,7 +267,7 @@ func TestHTTPS(t *testing.T) {
 		_, settings := serve(t)
 		_, r, said := resolve(t, ours.Config{}, settings, value)
 		if r.ExitCode() != 75 || r.Requests[ours.CodeUntrusted] != 1 ||
-			!strings.Contains(said.String(), "the certificate of the KMS endpoint is not trusted: signed by an authority that this container does not know") {
+			!strings.Contains(said.String(), "the server's certificate is not trusted: signed by an authority that this container does not know") {
 			t.Errorf("%d, %v\n%s", r.ExitCode(), r.Requests, said)
 		}
 	})
@@ -379,7 +379,7 @@ func TestSettings(t *testing.T) {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return map[string]string{"config": "AWS_CONFIG_FILE=", "credentials": "AWS_SHARED_CREDENTIALS_FILE="}[name] + file
+		return map[string]string{"config": "AWS_CONFIG_FILE=", "credentials": "AWS_SHARED_CREDENTIALS_FILE="}[name] + file // the bare path for any other
 	}
 	for name, c := range map[string]struct {
 		cfg      ours.Config
@@ -469,6 +469,22 @@ func TestSettings(t *testing.T) {
 		_, r, said := resolve(t, ours.Config{Timeout: time.Second}, append(base[:2], "AWS_CONTAINER_CREDENTIALS_FULL_URI="+role.URL), value)
 		if r.ExitCode() != 75 || !strings.Contains(said.String(), "cannot decrypt A: there are no AWS credentials: their source did not answer in time") {
 			t.Errorf("%v, %d\n%s", r.Elapsed, r.ExitCode(), said)
+		}
+	})
+	t.Run("a web identity that is refused", func(t *testing.T) {
+		home := bare(t)
+		server := &kmstest.Server{}
+		base := serving(t, server)
+		token := write(t, home, "token", "hunter2")
+		sts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = w.Write([]byte(`<ErrorResponse><Error><Code>AccessDenied</Code><Message>hunter2</Message></Error></ErrorResponse>`))
+		}))
+		t.Cleanup(sts.Close)
+		_, r, said := resolve(t, ours.Config{}, append(base[:2], "AWS_WEB_IDENTITY_TOKEN_FILE="+token,
+			"AWS_ROLE_ARN=arn:aws:iam::111122223333:role/shop", "AWS_ENDPOINT_URL_STS="+sts.URL), value)
+		if r.ExitCode() != 75 || !strings.Contains(said.String(), "gave none, AccessDenied (NoCredentials)") || strings.Contains(said.String(), "hunter2") {
+			t.Errorf("%d\n%s", r.ExitCode(), said)
 		}
 	})
 	t.Run("no credentials", func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+	"github.com/aws/smithy-go"
 
 	"github.com/codeontap/entrypoint/internal/env"
 	ours "github.com/codeontap/entrypoint/internal/kms"
@@ -166,6 +167,15 @@ func retrieve(ctx context.Context, cfg *aws.Config) *ours.Failure {
 		f.Detail = "their source did not answer in time"
 	default:
 		f.Detail = "their source, a profile, role or container endpoint, gave none"
+		if u := untrusted(err); u != nil {
+			return u
+		}
+		if u := unreachable(err); u != nil {
+			f.Detail = "their source cannot be reached, " + u.Detail
+		}
+		if api, ok := errors.AsType[smithy.APIError](err); ok {
+			f.Detail += ", " + ours.Token(api.ErrorCode())
+		}
 	}
 	return f
 }
