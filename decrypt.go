@@ -65,7 +65,8 @@ func (s *prepared) decryption() decryption {
 // decrypt replaces what KMS decrypts. It starts nothing and asks nobody where
 // there is no candidate. Under exit the error ends us; under keep the log has
 // said it and the value stays.
-func (s *prepared) decrypt(ctx context.Context, d decryption, reaper *reap.Reaper) (kms.Result, error) {
+func (s *prepared) decrypt(ctx context.Context, reaper *reap.Reaper) (kms.Result, error) {
+	d := s.how.decryption
 	candidates := kms.Classify(s.environment, d.mode)
 	if len(candidates) == 0 {
 		return kms.Result{}, nil

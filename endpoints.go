@@ -67,17 +67,11 @@ func serveEndpoints(s *prepared, source admin.Source, adminListener net.Listener
 }
 
 // listenAdmin binds --admin; nil where it is off.
-func (s *prepared) listenAdmin() (net.Listener, error) {
-	v := s.of("admin")
-	if !v.set() || v.text[0] == "off" {
+func (h how) listenAdmin() (net.Listener, error) {
+	if h.admin == nil {
 		return nil, nil
 	}
-	address, err := command.ParseAddress(v.text[0])
-	if err != nil {
-		s.add(v, err)
-		return nil, s.settled()
-	}
-	listener, err := admin.Listen(address)
+	listener, err := admin.Listen(*h.admin)
 	if err != nil {
 		return nil, &exitError{codeDependency, err}
 	}
@@ -160,7 +154,7 @@ func (r *runner) freshSpec(ctx context.Context) (command.Spec, error) {
 	s := *r.prepared
 	s.problems = problems{}
 	s.environment, s.env = r.encrypted, r.encrypted
-	if _, err := s.decrypt(ctx, r.how, r.reaper); err != nil {
+	if _, err := s.decrypt(ctx, r.reaper); err != nil {
 		return command.Spec{}, err
 	}
 	plan, err := s.decide(r.words)

@@ -26,28 +26,28 @@ func (s *prepared) readSettings(words []string) modes.Settings {
 			m.Origin[row.flag] = modes.FromVariable
 		}
 	}
-	read(s, "mode", &m.Mode, modes.ParseMode)
-	read(s, "app", &m.App, func(text string) (string, error) { return text, nil })
-	read(s, "workers", &m.Workers, modes.ParseWorkers)
-	read(s, "strategy", &m.Strategy, command.ParseStrategy)
-	read(s, "stop", &m.Stop, command.ParseStages)
-	read(s, "restart", &m.Restart, command.ParseRestart)
-	read(s, "backoff", &m.Backoff, command.ParseBackoff)
-	read(s, "give-up", &m.GiveUp, command.ParseGiveUp)
-	read(s, "health", &m.Health, command.ParseHealth)
-	read(s, "health-interval", &m.Health.Interval, positive)
-	read(s, "health-timeout", &m.Health.Timeout, positive)
-	read(s, "health-start-period", &m.Health.StartPeriod, command.ParseDuration)
-	read(s, "health-retries", &m.Health.Retries, func(text string) (int, error) {
+	read(s, m.Origin, "mode", &m.Mode, modes.ParseMode)
+	read(s, m.Origin, "app", &m.App, func(text string) (string, error) { return text, nil })
+	read(s, m.Origin, "workers", &m.Workers, modes.ParseWorkers)
+	read(s, m.Origin, "strategy", &m.Strategy, command.ParseStrategy)
+	read(s, m.Origin, "stop", &m.Stop, command.ParseStages)
+	read(s, m.Origin, "restart", &m.Restart, command.ParseRestart)
+	read(s, m.Origin, "backoff", &m.Backoff, command.ParseBackoff)
+	read(s, m.Origin, "give-up", &m.GiveUp, command.ParseGiveUp)
+	read(s, m.Origin, "health", &m.Health, command.ParseHealth)
+	read(s, m.Origin, "health-interval", &m.Health.Interval, positive)
+	read(s, m.Origin, "health-timeout", &m.Health.Timeout, positive)
+	read(s, m.Origin, "health-start-period", &m.Health.StartPeriod, command.ParseDuration)
+	read(s, m.Origin, "health-retries", &m.Health.Retries, func(text string) (int, error) {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
 			return 0, errors.New("wanted: a number from 1 on")
 		}
 		return n, nil
 	})
-	read(s, "grace", &m.Grace, command.ParseDuration)
-	read(s, "drain", &m.Drain, command.ParseDuration)
-	read(s, "task-timeout", &m.TaskTimeout, positive)
+	read(s, m.Origin, "grace", &m.Grace, command.ParseDuration)
+	read(s, m.Origin, "drain", &m.Drain, command.ParseDuration)
+	read(s, m.Origin, "task-timeout", &m.TaskTimeout, positive)
 	m.Tasks = s.tasks("task")
 	m.InitTasks = s.tasks("init-task")
 	m.WaitFor = s.list("wait-for")
@@ -56,14 +56,15 @@ func (s *prepared) readSettings(words []string) modes.Settings {
 }
 
 // read parses one setting into its place.
-func read[T any](s *prepared, flag string, into *T, parse func(string) (T, error)) {
+func read[T any](s *prepared, origin map[string]modes.Origin, flag string, into *T, parse func(string) (T, error)) {
 	v := s.of(flag)
 	if !v.set() {
 		return
 	}
 	parsed, err := parse(v.text[0])
 	if err != nil {
-		s.addOnce(v, err)
+		s.add(v, err)
+		delete(origin, flag) // the default then, so that one mistake is told once
 		return
 	}
 	*into = parsed
@@ -86,7 +87,7 @@ func (s *prepared) tasks(flag string) [][]string {
 	if !v.fromFlag {
 		all, err := modes.ParseTasks(v.text[0])
 		if err != nil {
-			s.addOnce(v, err)
+			s.add(v, err)
 		}
 		return all
 	}
@@ -94,7 +95,7 @@ func (s *prepared) tasks(flag string) [][]string {
 	for _, text := range v.text {
 		words, err := modes.ParseTask(text)
 		if err != nil {
-			s.addOnce(v, err)
+			s.add(v, err)
 			return nil
 		}
 		all = append(all, words)
@@ -124,7 +125,7 @@ func (s *prepared) readBind(m *modes.Settings) {
 		}
 		address, err := command.ParseAddress(text)
 		if err != nil {
-			s.addOnce(v, err)
+			s.add(v, err)
 			return
 		}
 		m.Bind = append(m.Bind, address)
@@ -156,12 +157,38 @@ func splitList(text string) []string {
 // decide makes the plan: what runs. The error holds everything that is wrong, the
 // settings' problems and the plan's.
 func (s *prepared) decide(words []string) (modes.Plan, error) {
+	s.how = s.readHow()
 	m := s.readSettings(words)
 	plan, problems := modes.New(m, s.environment, s.facts(m))
 	for _, problem := range problems {
 		s.addLine(problem.Code, problem.String())
 	}
 	return plan, s.settled()
+}
+
+// how is what the settings say beside what runs.
+type how struct {
+	grace   time.Duration
+	rewrite command.SignalMap
+	output  string // pass, prefix or json
+	admin   *command.Address
+	decryption
+}
+
+// readHow parses it. What is wrong is added to the problems.
+func (s *prepared) readHow() how {
+	h := how{
+		grace: s.grace(), rewrite: s.signals(), decryption: s.decryption(),
+		output: s.choice(s.of("app-output"), "pass", "prefix", "json"),
+	}
+	if v := s.of("admin"); v.set() && v.text[0] != "off" {
+		address, err := command.ParseAddress(v.text[0])
+		if err != nil {
+			s.add(v, err)
+		}
+		h.admin = &address
+	}
+	return h
 }
 
 // grace is everything between the request to stop and KILL. It has to end
@@ -183,7 +210,7 @@ func (s *prepared) duration(flag, fallback string) time.Duration {
 	}
 	given, err := command.ParseDuration(v.text[0])
 	if err != nil {
-		s.addOnce(v, err)
+		s.add(v, err)
 		return d
 	}
 	return given

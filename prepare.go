@@ -35,6 +35,7 @@ type prepared struct {
 	dotenv      string // path of the file that counts, read or not
 	dotenvRead  bool
 	runtimeDir  string // of this run; made if the plan uses it
+	how         how
 }
 
 // prepare reads everything that can be read without asking anybody. The error
@@ -89,18 +90,8 @@ func (s *prepared) choice(v value, possible ...string) string {
 			return one
 		}
 	}
-	s.addOnce(v, fmt.Errorf("wanted: %s", oneOf(possible)))
+	s.add(v, fmt.Errorf("wanted: %s", oneOf(possible)))
 	return possible[0]
-}
-
-// addOnce is add for values that are read more than once.
-func (s *prepared) addOnce(v value, err error) {
-	for _, line := range s.lines {
-		if strings.HasPrefix(line, "cannot use "+v.name()+":") {
-			return
-		}
-	}
-	s.add(v, err)
 }
 
 func oneOf(words []string) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -173,10 +174,13 @@ type problems struct {
 	code  int
 }
 
-// add notes a problem. A flag's 64 wins over a variable's 78: it is what the
-// user has just typed.
+// add notes a problem, once for each setting: some are read more than once. A
+// flag's 64 wins over a variable's 78: it is what the user has just typed.
 func (p *problems) add(v value, err error) {
-	p.addLine(v.code(), fmt.Sprintf("cannot use %s: %v", v.name(), err))
+	name := fmt.Sprintf("cannot use %s: ", v.name())
+	if !slices.ContainsFunc(p.lines, func(line string) bool { return strings.HasPrefix(line, name) }) {
+		p.addLine(v.code(), name+err.Error())
+	}
 }
 
 func (p *problems) addLine(code int, line string) {

@@ -28,7 +28,7 @@ func (p *program) checkVerb(c *cli.Context) error {
 		return fail(codeUsage, "cannot check %d words: check takes none; see entrypoint check --help", c.NArg())
 	}
 	s, fileErr := p.prepare(c)
-	how := s.decryption()
+	s.how = s.readHow()
 	s.readSettings(nil)
 	if s.code == codeUsage {
 		return s.settled()
@@ -48,7 +48,7 @@ func (p *program) checkVerb(c *cli.Context) error {
 		name, hint, _ := strings.Cut(strings.TrimPrefix(line, "cannot use "), ": ")
 		add("settings", name, "not usable", hint)
 	}
-	candidates := kms.Classify(s.environment, how.mode)
+	candidates := kms.Classify(s.environment, s.how.mode)
 	result := kms.Offline(candidates)
 	if !c.Bool("offline") && len(candidates) > 0 {
 		reaper, err := p.startReaper(s)
@@ -56,7 +56,7 @@ func (p *program) checkVerb(c *cli.Context) error {
 			return err
 		}
 		_, ctx := relay(early.Signals(), nil)
-		result = kms.Ask(ctx, how.config, s.environment, candidates, spawnDecrypter(reaper), s.log)
+		result = kms.Ask(ctx, s.how.config, s.environment, candidates, spawnDecrypter(reaper), s.log)
 		if result.Stopped {
 			return silent(codeStopped)
 		}

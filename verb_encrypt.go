@@ -31,13 +31,13 @@ func (p *program) encryptVerb(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	how := s.decryption()
+	s.how = s.readHow()
 	if err := s.settled(); err != nil {
 		return err
 	}
 	key := c.String("key-id")
 	if key == "" {
-		key = how.config.KeyID
+		key = s.how.config.KeyID
 	}
 	if key == "" {
 		return fail(codeUsage, "cannot encrypt: no key is named; set --key-id to its ARN or to alias/NAME, or ENTRYPOINT_KMS_KEY_ID")
@@ -51,8 +51,8 @@ func (p *program) encryptVerb(c *cli.Context) error {
 		return err
 	}
 	_, ctx := relay(early.Signals(), nil)
-	how.config.KeyID = ""
-	texts, err := kms.AskEncrypt(ctx, how.config, s.environment, key, values, spawnDecrypter(reaper), s.log)
+	s.how.config.KeyID = ""
+	texts, err := kms.AskEncrypt(ctx, s.how.config, s.environment, key, values, spawnDecrypter(reaper), s.log)
 	if ctx.Err() != nil {
 		return silent(codeStopped)
 	}

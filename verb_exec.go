@@ -22,13 +22,11 @@ func (p *program) execVerb(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	grace := s.grace()
-	rewrite := s.signals()
-	how := s.decryption()
+	s.how = s.readHow()
 	if err := s.settled(); err != nil {
 		return err
 	}
-	adminListener, err := s.listenAdmin()
+	adminListener, err := s.how.listenAdmin()
 	if err != nil {
 		return err
 	}
@@ -37,17 +35,17 @@ func (p *program) execVerb(c *cli.Context) error {
 		return err
 	}
 	signals := early.Signals()
-	if len(kms.Classify(s.environment, how.mode)) > 0 {
+	if len(kms.Classify(s.environment, s.how.mode)) > 0 {
 		var ctx context.Context
-		signals, ctx = relay(signals, rewrite)
-		if _, err := s.decrypt(ctx, how, reaper); err != nil {
+		signals, ctx = relay(signals, s.how.rewrite)
+		if _, err := s.decrypt(ctx, reaper); err != nil {
 			return err
 		}
 	}
 	if err := s.environment.Fit(); err != nil {
 		return &exitError{codeConfiguration, err}
 	}
-	m := modes.Settings{Origin: map[string]modes.Origin{"grace": modes.FromVariable}, Grace: grace, Dir: s.dir}
+	m := modes.Settings{Origin: map[string]modes.Origin{"grace": modes.FromVariable}, Grace: s.how.grace, Dir: s.dir}
 	if s.of("dir").set() {
 		m.Origin["dir"] = modes.FromVariable
 	}
@@ -57,7 +55,7 @@ func (p *program) execVerb(c *cli.Context) error {
 		early.CatchRest()
 		endpoints.soon(pid)
 	}}
-	outcome, err := supervisor.Exec(start, spec, signals, rewrite, s.log)
+	outcome, err := supervisor.Exec(start, spec, signals, s.how.rewrite, s.log)
 	endpoints.close()
 	if err != nil {
 		return &exitError{outcome.Code, err}

@@ -59,8 +59,6 @@ type runner struct {
 	reaper     *reap.Reaper
 	sockets    *listen.Set
 	supervisor *supervisor.Supervisor
-	rewrite    command.SignalMap
-	how        decryption
 	encrypted  env.Environment // as it was before decryption
 
 	began   time.Time
@@ -81,13 +79,7 @@ type runner struct {
 func (r *runner) run() (err error) {
 	r.began = time.Now()
 	r.encrypted = r.environment
-	r.rewrite = r.signals()
-	r.how = r.decryption()
-	r.output() // a bad value is told with the others
-	if err := r.settled(); err != nil {
-		return err
-	}
-	adminListener, err := r.listenAdmin()
+	adminListener, err := r.how.listenAdmin()
 	if err != nil {
 		return err
 	}
@@ -123,7 +115,7 @@ func (r *runner) run() (err error) {
 	}, func(error) {}) // the first to return, always
 	done := make(chan struct{})
 	group.Add(func() error {
-		r.supervisor.Forward(early.Signals(), r.rewrite, r.restartSoon, done)
+		r.supervisor.Forward(early.Signals(), r.how.rewrite, r.restartSoon, done)
 		return nil
 	}, func(error) { close(done) })
 	r.addEndpoints(&group, adminListener)
@@ -147,7 +139,7 @@ func addresses(plan modes.Plan) []command.Address {
 
 // output is what becomes of the copies' lines; nil hands our own descriptors on.
 func (r *runner) output() *supervisor.Output {
-	switch r.choice(r.of("app-output"), "pass", "prefix", "json") {
+	switch r.how.output {
 	case "prefix":
 		return supervisor.NewOutput(supervisor.Prefix, r.stdout, r.stderr, r.log)
 	case "json":
@@ -240,7 +232,7 @@ func (r *runner) decryptAndPlan(ctx context.Context) error {
 	}
 	if len(kms.Classify(r.environment, r.how.mode)) > 0 {
 		r.enter("decrypting")
-		result, err := r.decrypt(ctx, r.how, r.reaper)
+		result, err := r.decrypt(ctx, r.reaper)
 		r.mu.Lock()
 		r.decrypted = result
 		r.mu.Unlock()
@@ -377,7 +369,7 @@ func (r *runner) sweep() (killed bool) {
 	if since.IsZero() {
 		since = time.Now()
 	}
-	deadline := since.Add(r.grace())
+	deadline := since.Add(r.how.grace)
 	r.log.Info("ending what was left behind", "processes", fmt.Sprint(rest.Members()))
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
