@@ -30,7 +30,10 @@ ENTRYPOINT ["/usr/local/bin/entrypoint"]
 # What the component is to an engine, and what it runs on: Debian's packages,
 # which Debian keeps secure.
 FROM debian:trixie-slim AS python
-ENV PATH=/app/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+# APP_INIT_TASKS: SQLite alone is migrated at the start, so that one container
+# serves with nothing prepared; a database on a server is left to a TASK.
+ENV APP_INIT_TASKS=migrate_embedded \
+    PATH=/app/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 \
     VIRTUAL_ENV=/app/venv
 WORKDIR /app/src
@@ -48,7 +51,7 @@ RUN apt-get update \
         python3-django \
         python3-django-redis \
         python3-dotenv \
-        python3-psycopg2 \
+        python3-psycopg \
         python3-redis \
         python3-sentry-sdk \
         tzdata \

@@ -42,7 +42,7 @@ func TestWeb(t *testing.T) {
 // APP_WORKER_COUNT copies share the port; entrypoint is PID 1 and their parent.
 func TestWebCopies(t *testing.T) {
 	t.Parallel()
-	c := start(t, "-e", debug, "-e", "APP_WORKER_COUNT=3", "-p", "127.0.0.1::8000", image)
+	c := start(t, "-e", debug, "-e", "APP_WORKER_COUNT=3", "-e", "APP_WORKER_STRATEGY=copies", "-p", "127.0.0.1::8000", image)
 	c.waitHealth("healthy")
 	s := c.status()
 	if s.Mode != "WEB" || s.PID != 1 || len(s.Copies) != 3 {
