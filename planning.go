@@ -50,7 +50,7 @@ func (s *prepared) readSettings(words []string) modes.Settings {
 	read(s, m.Origin, "task-timeout", &m.TaskTimeout, positive)
 	m.Tasks = s.tasks("task")
 	m.InitTasks = s.tasks("init-task")
-	m.WaitFor = s.list("wait-for")
+	m.WaitFor = s.words("wait-for")
 	s.readBind(&m)
 	return m
 }
@@ -104,7 +104,7 @@ func (s *prepared) tasks(flag string) [][]string {
 }
 
 // list reads words with commas between them.
-func (s *prepared) list(flag string) []string {
+func (s *prepared) words(flag string) []string {
 	v := s.of(flag)
 	if !v.set() {
 		return nil
@@ -160,9 +160,7 @@ func (s *prepared) decide(words []string) (modes.Plan, error) {
 	s.how = s.readHow()
 	m := s.readSettings(words)
 	plan, problems := modes.New(m, s.environment, s.facts(m))
-	for _, problem := range problems {
-		s.addLine(problem.Code, problem.String())
-	}
+	s.list = append(s.list, problems...)
 	return plan, s.settled()
 }
 

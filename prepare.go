@@ -169,11 +169,3 @@ func (s *prepared) readDotenv() error {
 	s.env = s.environment
 	return nil
 }
-
-// settled returns all problems with the settings as one error, or nil.
-func (p *problems) settled() error {
-	if len(p.lines) == 0 {
-		return nil
-	}
-	return &exitError{p.code, errors.New(strings.Join(p.lines, "\n"))}
-}

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/codeontap/entrypoint/internal/env"
+	"github.com/codeontap/entrypoint/modes"
 )
 
 // verbs as bits, for the settings that several of them share.
@@ -169,23 +170,37 @@ func (g given) of(flag string) value {
 }
 
 // problems collects what is wrong with the settings: all of it is told at once.
-type problems struct {
-	lines []string
-	code  int
-}
+type problems struct{ list []modes.Problem }
 
-// add notes a problem, once for each setting: some are read more than once. A
-// flag's 64 wins over a variable's 78: it is what the user has just typed.
+// add notes a bad value, once for each setting: some are read more than once.
 func (p *problems) add(v value, err error) {
-	name := fmt.Sprintf("cannot use %s: ", v.name())
-	if !slices.ContainsFunc(p.lines, func(line string) bool { return strings.HasPrefix(line, name) }) {
-		p.addLine(v.code(), name+err.Error())
+	if !slices.ContainsFunc(p.list, func(one modes.Problem) bool { return one.Name == v.name() }) {
+		p.list = append(p.list, modes.Problem{Name: v.name(), Message: err.Error(), FromFlag: v.fromFlag, Code: v.code()})
 	}
 }
 
-func (p *problems) addLine(code int, line string) {
-	p.lines = append(p.lines, line)
-	if p.code == 0 || code == codeUsage {
-		p.code = code
+// code is the exit code: a flag's 64 wins over all others, because it is what
+// the user has just typed; else that of the first.
+func (p *problems) code() int {
+	for _, one := range p.list {
+		if one.Code == codeUsage {
+			return codeUsage
+		}
 	}
+	if len(p.list) == 0 {
+		return codeOK
+	}
+	return p.list[0].Code
+}
+
+// settled returns all of them as one error, or nil.
+func (p *problems) settled() error {
+	if len(p.list) == 0 {
+		return nil
+	}
+	lines := make([]string, len(p.list))
+	for i, one := range p.list {
+		lines[i] = one.String()
+	}
+	return &exitError{p.code(), errors.New(strings.Join(lines, "\n"))}
 }

@@ -30,7 +30,7 @@ func (p *program) checkVerb(c *cli.Context) error {
 	s, fileErr := p.prepare(c)
 	s.how = s.readHow()
 	s.readSettings(nil)
-	if s.code == codeUsage {
+	if s.code() == codeUsage {
 		return s.settled()
 	}
 	code := 0
@@ -44,9 +44,8 @@ func (p *program) checkVerb(c *cli.Context) error {
 			add("files", "", line, "")
 		}
 	}
-	for _, line := range s.lines {
-		name, hint, _ := strings.Cut(strings.TrimPrefix(line, "cannot use "), ": ")
-		add("settings", name, "not usable", hint)
+	for _, problem := range s.list {
+		add("settings", problem.Name, "not usable", problem.Message)
 	}
 	candidates := kms.Classify(s.environment, s.how.mode)
 	result := kms.Offline(candidates)
