@@ -16,10 +16,9 @@ COPY *.go ./
 COPY internal internal
 COPY modes modes
 COPY supervisor supervisor
+COPY devops/build.sh devops/build.sh
 ARG VERSION=dev
-RUN CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs,nethttpomithttp2 \
-    -ldflags "-s -w -X main.version=$VERSION -E github.com/codeontap/entrypoint/internal/early.Entry" \
-    -o /out/entrypoint .
+RUN VERSION=$VERSION sh devops/build.sh /out/entrypoint
 
 
 FROM scratch AS entrypoint

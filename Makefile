@@ -2,18 +2,13 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# No man pages of the cli library, no HTTP/2: half a megabyte that nothing here speaks.
 TAGS    := urfave_cli_no_docs,nethttpomithttp2
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-# -E: what was ignored when we started is seen before Go's runtime (internal/early/entry.go).
-FLAGS   := -tags $(TAGS) -trimpath -ldflags "-s -w -X main.version=$(VERSION) -E github.com/codeontap/entrypoint/internal/early.Entry"
 SOURCES := $(shell find . -name '*.go' -not -path './test/*' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 PORT    ?= 8000
 
-export CGO_ENABLED ?= 0
-
 bin/entrypoint: $(SOURCES)
-	go build $(FLAGS) -o $@ .
+	@VERSION=$(VERSION) sh devops/build.sh $@
 
 .PHONY: build run check test test-engine bench soak demo-kms generate clean help
 build: bin/entrypoint ## the static binary: bin/entrypoint

@@ -63,9 +63,9 @@ func TestCopyFrom(t *testing.T) {
 func TestCrossCompiles(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "entrypoint")
-	cmd := exec.Command("go", "build", "-trimpath", "-tags", "urfave_cli_no_docs,nethttpomithttp2", "-o", out, ".")
+	cmd := exec.Command("sh", "devops/build.sh", out)
 	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm64")
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64")
 	if said, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}

@@ -59,10 +59,8 @@ func testMain(m *testing.M) int {
 
 // build makes the binary as the Makefile does: what is tested is what ships.
 func build(path string) error {
-	c := exec.Command("go", "build", "-tags", "urfave_cli_no_docs,nethttpomithttp2", "-trimpath",
-		"-ldflags", "-s -w -E github.com/codeontap/entrypoint/internal/early.Entry", "-o", path, ".")
+	c := exec.Command("sh", "devops/build.sh", path)
 	c.Dir = filepath.Join("..", "..")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build entrypoint: %w\n%s", err, strings.TrimSpace(string(out)))
 	}
