@@ -28,6 +28,7 @@ type Spec struct {
 
 	Bind    []Address // sockets that we hold and every copy inherits from fd 3 on
 	Private bool      // each copy gets a unix listener of its own after them (servers that take several)
+	Asked   Address   // where an http check asks a program that binds by itself; zero where Bind says it
 
 	Stop  Stages        // the whole of it within Grace
 	Grace time.Duration // from the request to stop to the KILL
