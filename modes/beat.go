@@ -44,7 +44,7 @@ func (p *planner) asBeat(spec *command.Spec, s server, l launch) {
 	p.stopping(spec, false, func(budget time.Duration) command.Stages { return stages(syscall.SIGTERM, budget) })
 	spec.Restart = p.restart(command.Always)
 	spec.Clean, spec.Fatal = cleanCodes(), fatalCodes(s)
-	p.ready(spec, false)
+	p.ready(spec)
 	if pid, ok := option(l.words, "--pidfile"); ok {
 		spec.Stale = pid
 	} else if p.env.Has("CELERY_BEAT_PIDFILE") {
@@ -56,11 +56,14 @@ func (p *planner) asBeat(spec *command.Spec, s server, l launch) {
 			spec.Stale = filepath.Join(spec.Dir, spec.Stale)
 		}
 	}
-	folder := p.facts.RuntimeDir
-	if folder == "" {
-		folder = p.facts.Temp
+	// Where celery has it by itself, while that can be written: it outlives a
+	// restart of the container.
+	folder := p.facts.Temp
+	if p.facts.DirWritable {
+		folder = p.facts.Dir
 	}
 	if folder != "" && !p.facts.SetsSchedule && !p.env.Has("CELERY_BEAT_SCHEDULE") {
-		p.injectServer("CELERY_BEAT_SCHEDULE", filepath.Join(folder, "celerybeat-schedule"), "its state needs a directory that can be written")
+		schedule := filepath.Join(folder, "celerybeat-schedule")
+		p.injectServer("CELERY_BEAT_SCHEDULE", schedule, schedule+": its state, under a directory that can be written")
 	}
 }

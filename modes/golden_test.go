@@ -42,7 +42,9 @@ func environment(entries ...string) env.Environment {
 }
 
 // on builds settings: those that are named were given by flag.
-func byFlag(s modes.Settings, flags ...string) modes.Settings { return origin(s, modes.FromFlag, flags) }
+func byFlag(s modes.Settings, flags ...string) modes.Settings {
+	return origin(s, modes.FromFlag, flags)
+}
 
 func byVariable(s modes.Settings, flags ...string) modes.Settings {
 	return origin(s, modes.FromVariable, flags)

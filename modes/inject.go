@@ -50,11 +50,11 @@ func (p *planner) told(spec command.Spec) []Injection {
 		return Injection{Name: name, Value: value, Why: why, Source: env.FromMode, PerCopy: perCopy}
 	}
 	return []Injection{
-		from("APP_PLATFORM", p.Platform, "where it runs", false),
-		from("APP_RUN_MODE", p.Mode.String(), "normalised", false),
-		from("APP_WORKER_COUNT", count, why, false),
-		from("APP_WORKER_INDEX", "{index}", "which copy it is", true),
-		from("APP_WORKER_TOTAL", strconv.Itoa(spec.Copies), "how many copies there are", false),
+		from("APP_PLATFORM", p.Platform, p.Platform, false),
+		from("APP_RUN_MODE", p.Mode.String(), p.Mode.String(), false),
+		from("APP_WORKER_COUNT", count, count+": "+why, false),
+		from("APP_WORKER_INDEX", "{index}", "from 0 on: which copy it is", true),
+		from("APP_WORKER_TOTAL", strconv.Itoa(spec.Copies), strconv.Itoa(spec.Copies)+": how many copies there are", false),
 	}
 }
 
@@ -66,7 +66,7 @@ func (p *planner) surroundings() {
 		if path == "" {
 			path = defaultPath
 		}
-		p.inject("PATH", p.facts.Python.Folder+":"+path, "the application's python first: "+p.facts.Python.Why)
+		p.inject("PATH", p.facts.Python.Folder+":"+path, p.facts.Python.Folder+" first: the application's python, "+p.facts.Python.Why)
 	case path == "":
 		p.inject("PATH", defaultPath, "there is none")
 	}
@@ -74,15 +74,15 @@ func (p *planner) surroundings() {
 		if p.facts.Temp == "" {
 			p.warn("neither /tmp nor /dev/shm can be written: programs that need temporary files will fail (docker run --tmpfs /tmp)")
 		} else {
-			p.inject("TMPDIR", p.facts.Temp, "/tmp cannot be written; gunicorn needs a temporary file for each worker")
+			p.inject("TMPDIR", p.facts.Temp, p.facts.Temp+": /tmp cannot be written; gunicorn needs a temporary file for each worker")
 		}
 	}
 	if p.facts.Temp != "" {
 		switch p.facts.Home {
 		case HomeMissing:
-			p.inject("HOME", p.facts.Temp, "there is no such directory")
+			p.inject("HOME", p.facts.Temp, p.facts.Temp+": there is none")
 		case HomeSealed:
-			p.inject("HOME", p.facts.Temp, "it cannot be written, and nothing is in it")
+			p.inject("HOME", p.facts.Temp, p.facts.Temp+": the other cannot be written, and holds nothing of use")
 		}
 	}
 	if len(p.Words) > 0 {
@@ -92,7 +92,7 @@ func (p *planner) surroundings() {
 		p.pythonPath()
 	}
 	if !p.env.Has("AMAZON_CURRENT_AZ") {
-		p.inject("AMAZON_CURRENT_AZ", "local", "unset; names of workers must not wait for the metadata service")
+		p.inject("AMAZON_CURRENT_AZ", "local", "local: unset, and names of workers must not wait for the metadata service")
 	}
 }
 
@@ -102,7 +102,8 @@ func (p *planner) ownPython() bool { return len(p.Words) == 0 }
 
 // pythonPath gains the application's directory, behind the user's own.
 func (p *planner) pythonPath() {
-	const name, why = "PYTHONPATH", "gains the application's directory"
+	const name = "PYTHONPATH"
+	why := "gains " + p.facts.Dir + ", the application's directory"
 	if !p.env.Has(name) {
 		p.inject(name, p.facts.Dir, why)
 		return
@@ -146,11 +147,11 @@ func (p *planner) handSockets(spec *command.Spec, s server, l launch) {
 	if spec.Private {
 		sockets++
 	}
-	p.injectServer("LISTEN_FDS", strconv.Itoa(sockets), "it inherits our sockets from descriptor 3 on; LISTEN_PID is set at its start")
+	p.injectServer("LISTEN_FDS", strconv.Itoa(sockets), strconv.Itoa(sockets)+": our sockets, from descriptor 3 on; LISTEN_PID is set at its start")
 	switch s.takes {
 	case byUvicornFD:
 		if !p.env.Has("UVICORN_FD") {
-			p.injectServer("UVICORN_FD", "3", "it takes our socket")
+			p.injectServer("UVICORN_FD", "3", "3: it takes our socket")
 		}
 	case byPumaInherit:
 		p.pumaInherit(spec, l)
@@ -179,7 +180,7 @@ func (p *planner) pumaInherit(spec *command.Spec, l launch) {
 		}
 		name := "PUMA_INHERIT_" + strconv.Itoa(i)
 		if !p.env.Has(name) {
-			p.injectServer(name, fmt.Sprintf("%d:%s", 3+i, url), "it takes our socket where its own binding is written so")
+			p.injectServer(name, fmt.Sprintf("%d:%s", 3+i, url), url+": it takes our socket where its own binding is written so")
 		}
 	}
 }
@@ -195,11 +196,11 @@ func (p *planner) tune(spec *command.Spec, s server, l launch) {
 		spec.Unsent = []syscall.Signal{syscall.SIGUSR2}
 		p.gunicornArguments(spec, l, patience)
 		if spec.Copies > 1 && p.facts.RuntimeDir != "" && !p.env.Has("XDG_RUNTIME_DIR") {
-			p.injectPerCopy("XDG_RUNTIME_DIR", p.facts.RuntimeDir+"/copy-{index}", "control sockets of several gunicorns overwrite each other")
+			p.injectPerCopy("XDG_RUNTIME_DIR", p.facts.RuntimeDir+"/copy-{index}", "one for each copy: control sockets of several gunicorns overwrite each other")
 		}
 	case "uvicorn":
 		if !p.env.Has("UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN") {
-			p.injectServer("UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN", patience, "it waits for open streams for ever; below our own patience")
+			p.injectServer("UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN", patience, patience+": it waits for open streams for ever; less than our own patience")
 		}
 	case "celery":
 		if slices.Contains(l.words, "worker") {
@@ -230,13 +231,13 @@ func (p *planner) gunicornArguments(spec *command.Spec, l launch, patience strin
 	var arguments, why []string
 	if !config && !graceful && !p.facts.SetsGraceful {
 		arguments = append(arguments, "--graceful-timeout "+patience)
-		why = append(why, "its patience with requests ends before ours")
+		why = append(why, "--graceful-timeout "+patience+": its patience ends before ours")
 	}
 	if spec.Private && !l.exec {
 		for i := range len(spec.Bind) + 1 {
 			arguments = append(arguments, "--bind fd://"+strconv.Itoa(3+i))
 		}
-		why = append(why, "it takes our sockets, from behind a shell")
+		why = append(why, "--bind fd://3: it takes our sockets from behind a shell")
 	}
 	if len(arguments) == 0 {
 		return
@@ -253,7 +254,7 @@ func (p *planner) concurrency(spec *command.Spec, s server) {
 	const name = "WEB_CONCURRENCY"
 	if spec.Strategy == command.Native {
 		if !p.env.Has(name) && (p.given("workers") || p.processes > 1) {
-			p.injectServer(name, strconv.Itoa(p.processes), "native: it runs them itself")
+			p.injectServer(name, strconv.Itoa(p.processes), strconv.Itoa(p.processes)+": native, it runs them itself")
 		}
 		return
 	}
@@ -267,15 +268,15 @@ func (p *planner) concurrency(spec *command.Spec, s server) {
 	if old := p.env.Get(name).Reveal(); old != "" && old != one {
 		p.warn("%s is %s in each of the %d copies, or they would be that many times more processes; --strategy native lets one program run them", name, one, spec.Copies)
 	}
-	p.injectServer(name, one, "each copy is one process")
+	p.injectServer(name, one, one+": each copy is one process")
 }
 
 // tuneCelery gives each worker a name and one process.
 func (p *planner) tuneCelery(spec *command.Spec, s server) {
 	if !p.env.Has("CELERY_WORKER_HOSTNAME") {
-		p.injectPerCopy("CELERY_WORKER_HOSTNAME", "w{index}@%h", "equal names would hide a dead twin")
+		p.injectPerCopy("CELERY_WORKER_HOSTNAME", "w{index}@%h", "w0@%h and so on: equal names would hide a dead twin")
 	}
 	if spec.Strategy == command.Copies && s.celery && len(p.Words) == 0 && !p.env.Has("CELERY_WORKER_CONCURRENCY") {
-		p.injectServer("CELERY_WORKER_CONCURRENCY", "1", "each copy is one process for tasks; celery's own default is one for each CPU")
+		p.injectServer("CELERY_WORKER_CONCURRENCY", "1", "1: each copy is one process for tasks; celery's own default is one for each CPU")
 	}
 }

@@ -147,7 +147,14 @@ func (p place) applicationText(dir string, packages []Package) string {
 	var text strings.Builder
 	for _, pkg := range packages {
 		folder := folderOf(dir, pkg.Name)
-		for _, name := range []string{"settings.py", "celery_app.py", "celery.py"} {
+		names := []string{"settings.py", "celery_app.py", "celery.py", "__init__.py"}
+		parts, _ := os.ReadDir(p.at(filepath.Join(folder, "settings")))
+		for _, part := range parts {
+			if filepath.Ext(part.Name()) == ".py" {
+				names = append(names, filepath.Join("settings", part.Name()))
+			}
+		}
+		for _, name := range names {
 			text.WriteString(p.read(filepath.Join(folder, name)))
 		}
 	}

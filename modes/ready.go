@@ -10,17 +10,40 @@ import (
 const upFor = 2 * time.Second
 
 // ready: by its check or an HTTP answer where somebody can be asked, else by time.
-func (p *planner) ready(spec *command.Spec, asked bool) {
+func (p *planner) ready(spec *command.Spec) {
 	spec.Health = p.Health
-	explicitNone := p.given("health") && p.Health.Kind == command.HealthNone
-	switch {
-	case p.Health.Kind == command.HealthHTTP && len(spec.Bind) == 0:
-		p.fault("health", "http asks at an address that we hold, and there is none here; wanted: tcp:host:port or exec:command, or --bind")
-	case p.Health.Kind != command.HealthNone, asked && !explicitNone:
+	if p.Health.Kind == command.HealthHTTP && len(spec.Bind) == 0 {
+		p.askOwn(spec)
+	}
+	none := p.given("health") && p.Health.Kind == command.HealthNone
+	if spec.Health.Kind != command.HealthNone || len(spec.Bind) > 0 && !none {
 		spec.Ready.Check = true
-	default:
+	} else {
 		spec.Ready.After = upFor
 	}
+}
+
+// askOwn finds where an http check asks a program that binds by itself: at
+// $PORT, as the program does, or where gunicorn and the scripts have their
+// default. Who does not serve cannot be asked: a check in an environment that
+// containers share is not for this one.
+func (p *planner) askOwn(spec *command.Spec) {
+	serves := p.Mode == WEB && (len(p.Words) == 0 || p.env.Has("PORT"))
+	if addresses := p.portAddress(); serves && len(addresses) > 0 {
+		spec.Asked = command.Address{Host: "127.0.0.1", Port: addresses[0].Port}
+		return
+	}
+	switch {
+	case p.Mode == WEB:
+	case p.byFlag("health"):
+		p.fault("health", "http asks a server, and %s is none; wanted: exec:command, file:path<30s or tcp:host:port", p.Mode)
+		return
+	default:
+		p.warn("%s is ignored: http asks a server, and %s is none", p.called("health"), p.Mode)
+		spec.Health.Kind, spec.Health.Target = command.HealthNone, ""
+		return
+	}
+	p.fault("health", "http asks at an address that we hold, or at $PORT, and there is neither; wanted: tcp:host:port or exec:command, or --bind")
 }
 
 // rhythm checks what a prober cannot work with, and the words of a command.

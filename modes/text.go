@@ -137,35 +137,39 @@ func (p Plan) environmentText(b *bufio.Writer, v View) {
 		}
 	}
 	fmt.Fprintf(b, "\nenvironment: %s\n", strings.Join(parts, ", "))
+	column := 0
 	for _, variable := range variables {
-		ours := variable.Source == "mode" || variable.Source == "injected"
-		if !ours && variable.State == "plain" && !v.Reveal {
-			continue
+		if remark(variable) != "" {
+			column = max(column, len(variable.Name))
 		}
-		text := variable.Name
-		if variable.Value != nil {
-			text += "=" + printable(*variable.Value)
+	}
+	for _, variable := range variables {
+		switch text := remark(variable); {
+		case variable.Value != nil:
+			item(b, variable.Name+"="+printable(*variable.Value))
+		case text != "":
+			wrap(b, fmt.Sprintf("  %-*s  ", column, variable.Name), strings.Repeat(" ", column+4), text)
 		}
-		var remarks []string
-		if variable.State != "plain" {
-			remarks = append(remarks, variable.State)
-		}
-		if variable.Why != "" {
-			remarks = append(remarks, variable.Why)
-		}
-		if len(remarks) > 0 {
-			text += "  " + strings.Join(remarks, "; ")
-		}
-		item(b, text)
 	}
 	if !v.Reveal && slices.ContainsFunc(variables, func(v variableView) bool { return v.State == "plain" }) {
 		b.WriteString("  (--reveal shows plain values)\n")
 	}
 }
 
+// remark is what there is to say about a variable beside its value.
+func remark(v variableView) string {
+	switch {
+	case v.State == "plain":
+		return v.Why
+	case v.Why == "":
+		return v.State
+	}
+	return v.State + "; " + v.Why
+}
+
 // paragraph is a label and its text, which goes on under itself.
 func paragraph(b *bufio.Writer, label, text string) {
-	wrap(b, fmt.Sprintf("  %-9s", label), strings.Repeat(" ", 11), text)
+	wrap(b, fmt.Sprintf("  %-10s", label), strings.Repeat(" ", 12), text)
 }
 
 func item(b *bufio.Writer, text string) { wrap(b, "  ", "      ", text) }

@@ -32,7 +32,13 @@ func (p *planner) addresses() []command.Address {
 		return nil
 	case len(p.Bind) > 0:
 		return p.Bind
-	case !p.env.Has("PORT"):
+	}
+	return p.portAddress()
+}
+
+// portAddress is $PORT's on all addresses, 8000 where it is unset.
+func (p *planner) portAddress() []command.Address {
+	if !p.env.Has("PORT") {
 		return []command.Address{{Host: "0.0.0.0", Port: 8000}}
 	}
 	port, err := strconv.ParseUint(p.env.Get("PORT").Reveal(), 10, 16)
@@ -50,7 +56,7 @@ func (p *planner) serve(spec *command.Spec, s server, l launch) {
 	p.stopping(spec, p.Mode == WEB && len(p.Words) == 0 || len(spec.Bind) > 0, derive)
 	spec.Clean, spec.Fatal = cleanCodes(), fatalCodes(s)
 	p.handSockets(spec, s, l)
-	p.ready(spec, len(spec.Bind) > 0)
+	p.ready(spec)
 	p.tune(spec, s, l)
 }
 

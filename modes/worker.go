@@ -30,7 +30,7 @@ func (p *planner) asWorker(spec *command.Spec, s server) {
 	p.stopping(spec, false, workerStages)
 	spec.Restart = p.restart(command.Always)
 	spec.Clean, spec.Fatal = cleanCodes(), fatalCodes(s)
-	p.ready(spec, false)
+	p.ready(spec)
 	p.tuneCelery(spec, s)
 }
 
