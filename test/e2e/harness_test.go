@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
 // patience bounds every wait. It decides no result unless something hangs.
@@ -147,14 +148,7 @@ func (r *running) launch(o opts, stage string) (ready, status *os.File) {
 		},
 	}
 	if o.tty {
-		master, slave, err := pty.Open()
-		if err == nil {
-			err = pty.Setsize(master, &pty.Winsize{Rows: 24, Cols: 80})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { master.Close(); slave.Close() })
+		master, slave := terminal(t)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 		cmd.SysProcAttr.Setctty = true
 		r.stdin, r.marks = master, []*os.File{slave}
@@ -206,6 +200,35 @@ func (r *running) launch(o opts, stage string) (ready, status *os.File) {
 		r.noTrace()
 	})
 	return ready, status
+}
+
+// terminal makes one of 80 columns and 24 rows.
+func terminal(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	blocking, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blocking.Close()
+	// Only a file of the poller can be closed while it is read from.
+	fd, err := unix.FcntlInt(blocking.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	master = os.NewFile(uintptr(fd), "terminal")
+	t.Cleanup(func() { master.Close(); slave.Close() })
+	resize(t, slave, 24, 80)
+	return master, slave
+}
+
+func resize(t *testing.T, slave *os.File, rows, columns uint16) {
+	t.Helper()
+	if err := pty.Setsize(slave, &pty.Winsize{Rows: rows, Cols: columns}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (r *running) ended(w syscall.WaitStatus) {
@@ -279,8 +302,8 @@ func (r *running) until(seen func(stdout, stderr string) bool, what string) {
 	deadline := time.After(patience)
 	ended := r.done
 	for {
-		stdout, _, more := r.stdout.now()
-		stderr, _, moreErr := r.stderr.now()
+		stdout, more := r.stdout.now()
+		stderr, moreErr := r.stderr.now()
 		if seen(stdout, stderr) {
 			return
 		}
@@ -288,11 +311,8 @@ func (r *running) until(seen func(stdout, stderr string) bool, what string) {
 		case <-more:
 		case <-moreErr:
 		case <-ended:
-			r.exit() // all of the output is there now
-			if ended == nil {
-				continue
-			}
 			ended = nil
+			r.exit() // all of the output is there now
 			if stdout, stderr = r.stdout.String(), r.stderr.String(); !seen(stdout, stderr) {
 				r.t.Fatalf("ended with %d, and never said %s\n%s", r.code, what, r)
 			}
@@ -314,7 +334,7 @@ func (r *running) expect(text string) (between string) {
 		between = stdout[r.expected : r.expected+i]
 		r.expected += i + len(text)
 		return true
-	}, fmt.Sprintf("%q behind %q", text, tail(r.stdout.String()[:min(r.expected, len(r.stdout.String()))])))
+	}, fmt.Sprintf("%q behind %q", text, tail(r.stdout.String()[:r.expected])))
 	return between
 }
 
@@ -389,14 +409,48 @@ func (r *running) oneLine(want ...string) {
 	}
 }
 
-// fifo makes one in a folder of the test's own.
-func fifo(t *testing.T) string {
+// fifo is how children and the test tell each other of things where there is no
+// output: a child that writes to its path, or reads from it, waits for nobody.
+type fifo struct {
+	t    *testing.T
+	path string
+	file *os.File
+}
+
+func newFifo(t *testing.T) *fifo {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return path
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // both ways: neither end waits for the other
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return &fifo{t, path, f}
+}
+
+// heard waits for a line.
+func (f *fifo) heard() string {
+	f.t.Helper()
+	if err := f.file.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		f.t.Fatal(err)
+	}
+	buf := make([]byte, 4096)
+	n, err := f.file.Read(buf)
+	if err != nil {
+		f.t.Fatalf("nothing comes through %s: %v", f.path, err)
+	}
+	return string(buf[:n])
+}
+
+// tell writes a line.
+func (f *fifo) tell(line string) {
+	f.t.Helper()
+	if _, err := f.file.WriteString(line + "\n"); err != nil {
+		f.t.Fatal(err)
+	}
 }
 
 // write makes a file with a mode.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -15,7 +16,6 @@ const endMark = "\x00end of output\x00"
 type output struct {
 	mu      sync.Mutex
 	text    []byte
-	ended   bool
 	changed chan struct{}
 	done    chan struct{} // closed with the mark or the end of the file
 }
@@ -33,29 +33,27 @@ func (o *output) collect(f *os.File) {
 		o.mu.Lock()
 		o.text = append(o.text, buf[:n]...)
 		if i := bytes.Index(o.text, []byte(endMark)); i >= 0 {
-			o.text, o.ended = o.text[:i], true
+			o.text, err = o.text[:i], io.EOF
 		}
-		o.ended = o.ended || err != nil
 		close(o.changed)
 		o.changed = make(chan struct{})
-		ended := o.ended
 		o.mu.Unlock()
-		if ended {
+		if err != nil {
 			return
 		}
 	}
 }
 
-// now returns what there is, whether more can come, and the news.
-func (o *output) now() (text string, ended bool, changed <-chan struct{}) {
+// now returns what has been printed so far, and a channel that is closed when
+// there is more. A terminal's line ends are plain ones.
+func (o *output) now() (text string, changed <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return string(o.text), o.ended, o.changed
+	return strings.ReplaceAll(string(o.text), "\r\n", "\n"), o.changed
 }
 
-// String is what has been printed so far; a terminal's line ends are plain
-// ones.
+// String is what has been printed so far.
 func (o *output) String() string {
-	text, _, _ := o.now()
-	return strings.ReplaceAll(text, "\r\n", "\n")
+	text, _ := o.now()
+	return text
 }

@@ -13,6 +13,7 @@ import (
 var roles = map[string]func(words []string) int{
 	"stage":     stageRole,
 	"listener":  listenerRole,
+	"negligent": negligentRole,
 	"signalled": signalledRole,
 }
 
