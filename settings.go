@@ -39,7 +39,6 @@ type setting struct {
 	wanted      string // one line of help
 	on          verb
 	repeat      bool // the flag may be given several times
-	ours        bool // ENTRYPOINT_*: never reaches the application
 }
 
 // settings is the table itself. The help texts, docs/settings.md and the

@@ -18,7 +18,4 @@ func Entry()
 // inherited has bit n-1 set where signal n was ignored at entry.
 var inherited uint64
 
-// entryPoint keeps Entry and what it writes in the binary.
-var entryPoint = Entry
-
 func ignoredAtEntry(s syscall.Signal) bool { return inherited&(1<<(uint(s)-1)) != 0 }

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -188,44 +189,44 @@ func explain(a command.Address, err error) string {
 
 // holder finds the process that listens on the address, if /proc shows it.
 func holder(a command.Address) string {
-	fs, err := procfs.NewDefaultFS()
-	if err != nil || a.IsUnix() {
+	if a.IsUnix() {
 		return ""
 	}
-	var lines procfs.NetTCP
-	if v4, err := fs.NetTCP(); err == nil {
-		lines = append(lines, v4...)
-	}
-	if v6, err := fs.NetTCP6(); err == nil {
-		lines = append(lines, v6...)
-	}
-	const listening = 10 // TCP_LISTEN
-	inodes := map[string]bool{}
-	for _, line := range lines {
-		if line.St == listening && line.LocalPort == uint64(a.Port) {
-			inodes["socket:["+strconv.FormatUint(line.Inode, 10)+"]"] = true
-		}
-	}
-	if len(inodes) == 0 {
-		return ""
-	}
-	processes, err := fs.AllProcs()
-	if err != nil {
+	inodes := listening("/proc/net/tcp", a.Port)
+	inodes = append(inodes, listening("/proc/net/tcp6", a.Port)...)
+	processes, err := procfs.AllProcs()
+	if err != nil || len(inodes) == 0 {
 		return ""
 	}
 	for _, p := range processes {
 		targets, err := p.FileDescriptorTargets()
 		if err != nil {
-			continue
+			continue // another user's
 		}
-		for _, target := range targets {
-			if inodes[target] {
-				name, _ := p.Comm()
-				return strings.TrimSpace(fmt.Sprintf("pid %d %s", p.PID, name))
-			}
+		if slices.ContainsFunc(targets, func(target string) bool { return slices.Contains(inodes, target) }) {
+			name, _ := p.Comm()
+			return strings.TrimSpace(fmt.Sprintf("pid %d %s", p.PID, name))
 		}
 	}
 	return ""
+}
+
+// listening returns the sockets that listen on the port as /proc/PID/fd names
+// them. The columns are those of proc(5): local address, state (0A is
+// TCP_LISTEN), inode.
+func listening(table string, port int) []string {
+	text, err := os.ReadFile(table)
+	if err != nil {
+		return nil
+	}
+	var inodes []string
+	for line := range strings.Lines(string(text)) {
+		columns := strings.Fields(line)
+		if len(columns) > 9 && columns[3] == "0A" && strings.HasSuffix(columns[1], fmt.Sprintf(":%04X", port)) {
+			inodes = append(inodes, "socket:["+columns[9]+"]")
+		}
+	}
+	return inodes
 }
 
 // Set is all sockets of a program, opened and shut together. Its methods may be
