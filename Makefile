@@ -39,7 +39,7 @@ demo-kms: bin/entrypoint ## a KMS of our own, a password encrypted with it, and 
 
 generate: ## the tables in README and docs, and the sample files, from the code
 	go run ./internal/contract/gen
-	go test -tags $(TAGS) -run TestDocumentation -update .
+	go test -tags $(TAGS) -run TestDocumentation . -update
 
 clean: ## what was built here
 	rm -rf bin .venv
