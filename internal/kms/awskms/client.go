@@ -116,7 +116,7 @@ func (c *Client) build(ctx context.Context) {
 	}
 	c.api = kms.NewFromConfig(cfg, func(o *kms.Options) {
 		o.Retryer = aws.NopRetryer{}
-		o.APIOptions = append(o.APIOptions, limitAnswer)
+		o.HTTPClient = exchange{o.HTTPClient}
 		if s.endpoint != nil {
 			address := s.endpoint.String()
 			o.BaseEndpoint = &address
