@@ -41,7 +41,7 @@ func (r *runner) checkOf(spec command.Spec, h command.Health, address command.Ad
 // probe is the supervisor's Probe: ready with the first answer, and where the
 // check is the copy's own, replaced when it fails.
 func (r *runner) probe(ctx context.Context, spec command.Spec, index int, life supervisor.Life, ready func(bool), replace func(string)) {
-	address := r.sharedAddress()
+	address := r.askedAddress(spec)
 	if path := life.Private(); path != "" {
 		address = command.Address{Path: path}
 	}
@@ -72,13 +72,13 @@ func (r *runner) probe(ctx context.Context, spec command.Spec, index int, life s
 	prober.Run(ctx)
 }
 
-// sharedAddress is where a check of the whole asks: a plan has no http check
-// without an address that we hold.
-func (r *runner) sharedAddress() command.Address {
+// askedAddress is where a check of the whole asks: a plan has no http check
+// without an address.
+func (r *runner) askedAddress(spec command.Spec) command.Address {
 	if all := r.sockets.Sockets(); len(all) > 0 {
 		return all[0].Address
 	}
-	return command.Address{}
+	return spec.Asked
 }
 
 // checkRunner runs a check's command through the reaper.
