@@ -4,6 +4,7 @@
 //
 //	kms-demo                       # prints AWS_ENDPOINT_URL_KMS=... and more
 //	kms-demo -listen 127.0.0.1:9999
+//	kms-demo -service 5ms          # the time that each answer takes
 //
 // It protects nothing: see package kmstest.
 package main
@@ -28,10 +29,11 @@ import (
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "loopback address and port; port 0 takes a free one")
+	service := flag.Duration("service", 0, "time that each answer takes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *listen, os.Stdout); err != nil {
+	if err := run(ctx, *listen, *service, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "kms-demo:", err)
 		os.Exit(1)
 	}
@@ -43,7 +45,7 @@ const (
 	arn   = "arn:aws:kms:eu-west-1:000000000000:key/demo"
 )
 
-func run(ctx context.Context, address string, out io.Writer) error {
+func run(ctx context.Context, address string, service time.Duration, out io.Writer) error {
 	if !kms.IsLoopback(&url.URL{Host: address}) {
 		return errors.New("-listen wants a loopback address: this server gives everybody the plaintext")
 	}
@@ -52,7 +54,7 @@ func run(ctx context.Context, address string, out io.Writer) error {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
 	server := &http.Server{
-		Handler:           &kmstest.Server{Keys: map[string]string{alias: arn, "demo": arn}},
+		Handler:           &kmstest.Server{Keys: map[string]string{alias: arn, "demo": arn}, Service: service},
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	// Credentials of nobody: what signs a request has to have some.

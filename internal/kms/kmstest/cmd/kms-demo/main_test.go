@@ -7,13 +7,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestServesUntilStopped(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, "127.0.0.1:0", in) }()
+	go func() { ended <- run(ctx, "127.0.0.1:0", time.Millisecond, in) }()
 	lines := bufio.NewScanner(out)
 	settings := map[string]string{}
 	for len(settings) < 5 && lines.Scan() {
@@ -44,7 +45,7 @@ func TestServesUntilStopped(t *testing.T) {
 
 func TestLoopbackOnly(t *testing.T) {
 	for _, address := range []string{"0.0.0.0:0", ":0", "10.0.0.1:80", "example.org:80"} {
-		if err := run(t.Context(), address, io.Discard); err == nil || !strings.Contains(err.Error(), "loopback") {
+		if err := run(t.Context(), address, 0, io.Discard); err == nil || !strings.Contains(err.Error(), "loopback") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
