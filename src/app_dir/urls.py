@@ -1,6 +1,7 @@
 """Addresses of the site."""
 
 from django.contrib import admin
+from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import path
 
 from . import views
@@ -13,3 +14,6 @@ urlpatterns = [
     path('api/documents/<str:name>', views.document, name='document'),
     path('admin/', admin.site.urls),
 ]
+
+# While DEBUG is on, whatever the server; otherwise these are none.
+urlpatterns += staticfiles_urlpatterns()
