@@ -1,8 +1,8 @@
 """The acknowledgements of the tasks that end during a warm shutdown.
 
-Over a transport without an event loop, such as the filesystem's, celery
+Over a transport without an event loop, such as the filesystem's, celery 5.2
 leaves them to the loop that has ended by then: it puts the tasks back, and
-they are done twice (seen with celery 5.2 and 5.5).
+they are done twice. Celery 5.5 does by itself what is done here.
 """
 
 from celery import bootsteps

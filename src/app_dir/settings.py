@@ -116,6 +116,9 @@ if (Path('/usr/share/zoneinfo').is_dir()
 STATIC_URL = '/static/'
 STATIC_ROOT = BASE_DIR / 'static_root'
 
+# The page of an error under DEBUG shows settings.
+DEFAULT_EXCEPTION_REPORTER_FILTER = 'app_dir.reporting.SecretsFilter'
+
 # Django's default shows errors on the console while DEBUG is on only: a
 # container in production would be silent.
 LOGGING = {
@@ -299,5 +302,5 @@ SEARCH_ENDPOINT = environment.text('ANALYTICS_ES_ENDPOINT')
 environment.raise_for_problems()
 
 if SENTRY_DSN:
-    from . import reporting
-    reporting.start(SENTRY_DSN)
+    from .reporting import start
+    start(SENTRY_DSN)

@@ -1,10 +1,10 @@
 """CouchDB, S3, Sentry and SMTP: used, away, and back again."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
-import tempfile
 from unittest.mock import patch
 
 import boto3
@@ -18,6 +18,7 @@ from ..models import Greeting
 from ..reporting import without_values
 from . import standins
 from .component import Component, free_port, wait_until
+from .quiet import setUpModule, tearDownModule  # noqa: F401
 
 
 class AwayAndBack:
@@ -142,10 +143,9 @@ class ApplicationData(AwayAndBack, TestCase):
     def test_an_export_is_stored_below_the_prefix(self):
         """The command prints the key of what it wrote."""
         Greeting.objects.greet('Ada', Greeting.Source.WEB)
-        with tempfile.TemporaryFile('w+') as printed:
-            call_command('export_greetings', stdout=printed)
-            printed.seek(0)
-            key = printed.read().strip()
+        printed = io.StringIO()
+        call_command('export_greetings', stdout=printed)
+        key = printed.getvalue().strip()
         self.assertTrue(key.startswith('product/one/app_dir/exports/'), key)
         self.assertEqual(json.loads(appdata.load(key))[0]['name'], 'Ada')
 
@@ -226,7 +226,8 @@ class Mail(AwayAndBack, TestCase):
 
     def greet(self):
         """Greet by mail."""
-        call_command('greet', '--name', 'Ada', '--email', 'ada@example.org')
+        call_command('greet', '--name', 'Ada', '--email', 'ada@example.org',
+                     stdout=io.StringIO())
 
     def test_a_greeting_arrives(self):
         """From the contract's sender, after signing in."""

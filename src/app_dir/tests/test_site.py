@@ -8,9 +8,11 @@ from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.db import DatabaseError
 from django.test import TestCase, override_settings
+from django.views.debug import get_default_exception_reporter_filter
 
 from .. import parts, tasks
 from ..models import Greeting
+from .quiet import setUpModule, tearDownModule  # noqa: F401
 
 
 class Page(TestCase):
@@ -187,6 +189,39 @@ class NoSecrets(TestCase):
         for name in ('couchdb', 'sentry', 'smtp', 'search'):
             self.assertFalse(report[name]['reachable'])
             self.assertIn(', see ', report[name]['problem'])
+
+
+@override_settings(
+    DEBUG=True, SENTRY_DSN=f'https://{CANARY}@x/1',
+    CELERY_BROKER_URL=f'amqp://u:{CANARY}@x', DATABASE_PASSWORD=CANARY,
+    CACHES={**settings.CACHES, 'x': {
+        'BACKEND': 'django_redis.cache.RedisCache', 'LOCATION': 'redis://x',
+        'OPTIONS': {'PASSWORD': CANARY}}})
+class DebugPage(TestCase):
+    """The page of an error under DEBUG."""
+
+    def page(self):
+        """Return one; it shows settings and the WSGI environment."""
+        get_default_exception_reporter_filter.cache_clear()
+        self.addCleanup(get_default_exception_reporter_filter.cache_clear)
+        self.client.raise_request_exception = False
+        with patch.object(Greeting.objects, 'cached_count',
+                          side_effect=ArithmeticError):
+            answer = self.client.get('/', DATABASE_PASSWORD=CANARY,
+                                     SENTRY_DSN=CANARY)
+        self.assertEqual(answer.status_code, 500)
+        self.assertContains(answer, 'CELERY_BROKER_URL', status_code=500)
+        return answer.content.decode()
+
+    def test_it_holds_no_secret(self):
+        """Neither in passwords nor in addresses."""
+        self.assertNotIn(CANARY, self.page())
+
+    @override_settings(DEFAULT_EXCEPTION_REPORTER_FILTER=(
+        'django.views.debug.SafeExceptionReporterFilter'))
+    def test_the_control(self):
+        """Django by itself does not look into addresses."""
+        self.assertIn(CANARY, self.page())
 
 
 class Documents(TestCase):

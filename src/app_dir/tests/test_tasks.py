@@ -2,6 +2,7 @@
 
 import io
 import os
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -13,6 +14,7 @@ from django.utils import timezone
 from .. import task_list, tasks
 from ..celery_app import app
 from ..models import Greeting
+from .quiet import setUpModule, tearDownModule  # noqa: F401
 
 
 class Tasks(TestCase):
@@ -63,7 +65,8 @@ class Commands(TestCase):
     def call(self, *words):
         """Return what a command prints."""
         printed = io.StringIO()
-        call_command(*words, stdout=printed)
+        with redirect_stdout(printed), redirect_stderr(io.StringIO()):
+            call_command(*words, stdout=printed)
         return printed.getvalue()
 
     def test_greet_prints_and_stores(self):
@@ -87,7 +90,7 @@ class Commands(TestCase):
         """Quotes keep words and semicolons together."""
         with patch.dict(os.environ, APP_TASK_LIST=(
                 'greet --name "one; two"; greet --name three;')):
-            call_command('run_tasks', stderr=io.StringIO())
+            self.call('run_tasks')
         self.assertEqual(
             [greeting.name for greeting in Greeting.objects.order_by('pk')],
             ['one; two', 'three'])
@@ -97,7 +100,7 @@ class Commands(TestCase):
         with patch.dict(os.environ, APP_TASK_LIST=(
                 'greet --name one; greet --nonsense; greet --name three')):
             with self.assertRaises(SystemExit) as end:
-                call_command('run_tasks', stderr=io.StringIO())
+                self.call('run_tasks')
         self.assertEqual(end.exception.code, 2)
         self.assertEqual(Greeting.objects.get().name, 'one')
 
@@ -111,7 +114,7 @@ class Commands(TestCase):
         """A usage error, before anything runs."""
         with patch.dict(os.environ, APP_TASK_LIST='greet --name a; greet "'):
             with self.assertRaises(CommandError) as caught:
-                call_command('run_tasks')
+                self.call('run_tasks')
         self.assertEqual(caught.exception.returncode, 64)
         self.assertFalse(Greeting.objects.exists())
 
