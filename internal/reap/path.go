@@ -103,20 +103,40 @@ func Explain(path string, err error) *NotStarted {
 	return e
 }
 
+// Interpreter looks for a script's interpreter, as execve(2) will: where a shim
+// stands between us and the program, the kernel's refusal is heard too late. It
+// returns nil for everything that is no script.
+func Interpreter(path string) error {
+	rest, script := strings.CutPrefix(firstLine(path), "#!")
+	if !script {
+		return nil
+	}
+	if unix.Access(interpreter(rest), unix.F_OK) == nil {
+		return nil
+	}
+	return Explain(path, syscall.ENOENT)
+}
+
 // explainScript tells a missing interpreter from its usual cause.
 func explainScript(e *NotStarted, path string) {
 	line := firstLine(path)
-	interpreter, script := strings.CutPrefix(line, "#!")
+	rest, script := strings.CutPrefix(line, "#!")
 	switch {
 	case strings.HasSuffix(line, "\r"):
 		e.Problem = "the script has Windows line ends (CRLF); save it with LF"
 	case script:
-		e.Problem = fmt.Sprintf("its interpreter %q is missing", strings.TrimSpace(interpreter))
+		e.Problem = fmt.Sprintf("its interpreter %q is missing", interpreter(rest))
 	case errors.Is(unix.Access(path, unix.F_OK), syscall.ENOENT):
 		e.Problem, e.Code = "no such file", CodeNotFound
 	default:
 		e.Problem = "it is neither a program for this machine nor a script with #!"
 	}
+}
+
+// interpreter is the first word after "#!"; what follows are its arguments.
+func interpreter(rest string) string {
+	name, _, _ := strings.Cut(strings.Trim(rest, " \t"), " ")
+	return name
 }
 
 func firstLine(path string) string {
