@@ -257,8 +257,8 @@ func (c *Copy) once() (exit Exit, wasReady bool) {
 		return exitOfError(err), false
 	}
 	c.pid = life.PID()
-	c.log.Info(c.name+" started", "pid", c.pid)
 	c.enter(Running)
+	c.log.Info(c.name+" started", "pid", c.pid)
 	exit, wasReady = c.live(life)
 	exit.Output = life.Close()
 	main, other := c.memory.ended(exit)
@@ -296,8 +296,8 @@ func (c *Copy) live(life Life) (exit Exit, wasReady bool) {
 		if unwell != "" {
 			granted, later := c.turn.take(c)
 			if granted {
-				c.log.Warn(c.name + " is replaced: " + unwell)
 				c.enter(Stopping)
+				c.log.Warn(c.name + " is replaced: " + unwell)
 				exit = c.end(life)
 				exit.Reason = Unhealthy
 				return exit, wasReady
@@ -309,8 +309,8 @@ func (c *Copy) live(life Life) (exit Exit, wasReady bool) {
 			status := life.Status()
 			if status.Exited() && status.ExitStatus() == 0 && life.Adopt() {
 				c.pid = life.PID()
-				c.log.Info(c.name+" has started its server in the background, which is the main process now", "pid", c.pid)
 				c.enter(c.state)
+				c.log.Info(c.name+" has started its server in the background, which is the main process now", "pid", c.pid)
 				continue
 			}
 			exit = exitOf(status)
@@ -344,11 +344,11 @@ func (c *Copy) live(life Life) (exit Exit, wasReady bool) {
 func (c *Copy) becomeReady(ready bool) {
 	switch {
 	case ready && c.state == Running:
-		c.log.Info(c.name + " is ready")
 		c.enter(Ready)
+		c.log.Info(c.name + " is ready")
 	case !ready && c.state == Ready:
-		c.log.Warn(c.name + " is not ready any more")
 		c.enter(Running)
+		c.log.Warn(c.name + " is not ready any more")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -286,9 +287,12 @@ func (s *fakeSockets) history() []string {
 
 // lines collects the log.
 type lines struct {
-	mu  sync.Mutex
-	all []string
+	mu   sync.Mutex
+	all  []string
+	more chan struct{} // closed with the next line, then replaced
 }
+
+func newLines() *lines { return &lines{more: make(chan struct{})} }
 
 func (l *lines) Enabled(context.Context, slog.Level) bool { return true }
 func (l *lines) WithAttrs([]slog.Attr) slog.Handler       { return l }
@@ -297,6 +301,8 @@ func (l *lines) Handle(_ context.Context, r slog.Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, r.Level.String()+" "+r.Message)
+	close(l.more)
+	l.more = make(chan struct{})
 	return nil
 }
 
@@ -304,6 +310,30 @@ func (l *lines) said() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.all)
+}
+
+// await waits until n lines have that in them.
+func (l *lines) await(part string, n int, patience time.Duration) bool {
+	deadline := time.After(patience)
+	for {
+		l.mu.Lock()
+		more := l.more
+		found := 0
+		for _, line := range l.all {
+			if strings.Contains(line, part) {
+				found++
+			}
+		}
+		l.mu.Unlock()
+		if found >= n {
+			return true
+		}
+		select {
+		case <-more:
+		case <-deadline:
+			return false
+		}
+	}
 }
 
 type transition struct{ from, to State }
@@ -343,7 +373,7 @@ func taskSpec() command.Spec {
 
 // newStory makes a world and a supervisor in it; nothing runs yet.
 func newStory(t *testing.T) *story {
-	s := &story{world: &world{}, t: t, sockets: &fakeSockets{}, log: &lines{}, at: map[*Copy]State{}, over: make(chan Outcome, 1)}
+	s := &story{world: &world{}, t: t, sockets: &fakeSockets{}, log: newLines(), at: map[*Copy]State{}, over: make(chan Outcome, 1)}
 	s.Supervisor = New(Config{Launcher: s.world, Sockets: s.sockets, Probe: s.probe, Log: slog.New(s.log)})
 	return s
 }

@@ -54,12 +54,18 @@ func (s *Starter) start(spec command.Spec, index int, foreground bool) (*life, e
 	}
 	l := &life{reaper: s.Reaper}
 	program := reap.Program{Path: path, Argv: spec.Argv, Env: e.Block(), Dir: spec.Dir, Files: []uintptr{0, 1, 2}}
-	order := shim.Order{Path: path, Ignore: s.Ignored, Foreground: foreground}
-	if s.Sockets != nil && len(spec.Bind) > 0 {
+	order := shim.Order{Path: path, Ignore: s.Ignored, Foreground: foreground, ListenPID: s.Sockets != nil && len(spec.Bind) > 0}
+	if order.ListenPID || order.Foreground || len(order.Ignore) > 0 {
+		if err := reap.Interpreter(path); err != nil {
+			return nil, err
+		}
+		program.Path = shim.Executable
+		program.Env = append(program.Env, order.Marker(os.Getpid()))
+	}
+	if order.ListenPID {
 		for _, socket := range s.Sockets.Sockets() {
 			program.Files = append(program.Files, uintptr(socket.FD()))
 		}
-		order.ListenPID = true
 	}
 	if spec.Private {
 		private, err := s.private(index)
@@ -75,10 +81,6 @@ func (s *Starter) start(spec command.Spec, index int, foreground bool) (*life, e
 			return nil, err
 		}
 		program.Files[1], program.Files[2] = uintptr(l.output.files[0]), uintptr(l.output.files[1])
-	}
-	if order.ListenPID || order.Foreground || len(order.Ignore) > 0 {
-		program.Path = shim.Executable
-		program.Env = append(program.Env, order.Marker(os.Getpid()))
 	}
 	if l.process, err = s.Reaper.Start(program); err != nil {
 		if l.output != nil {
