@@ -69,6 +69,9 @@ type running struct {
 
 	init int // the namespace's first process, as the machine numbers it
 	pid  int // the binary's, likewise
+
+	before time.Duration // what the stage had used when the binary was executed
+
 	done chan struct{}
 	code int
 }
@@ -125,6 +128,7 @@ func start(t *testing.T, p place, o opts) *running {
 		r.pid = r.childOfKeeper()
 		go r.awaitKeepersWord(status)
 	}
+	r.before, _ = r.usage()
 	return r
 }
 
@@ -300,7 +304,6 @@ func (r *running) waitForN(text string, n int) {
 func (r *running) until(seen func(stdout, stderr string) bool, what string) {
 	r.t.Helper()
 	deadline := time.After(patience)
-	ended := r.done
 	for {
 		stdout, more := r.stdout.now()
 		stderr, moreErr := r.stderr.now()
@@ -310,12 +313,12 @@ func (r *running) until(seen func(stdout, stderr string) bool, what string) {
 		select {
 		case <-more:
 		case <-moreErr:
-		case <-ended:
-			ended = nil
+		case <-r.done:
 			r.exit() // all of the output is there now
-			if stdout, stderr = r.stdout.String(), r.stderr.String(); !seen(stdout, stderr) {
+			if !seen(r.stdout.String(), r.stderr.String()) {
 				r.t.Fatalf("ended with %d, and never said %s\n%s", r.code, what, r)
 			}
+			return
 		case <-deadline:
 			r.t.Fatalf("waited %s for %s\n%s", patience, what, r)
 		}
@@ -474,7 +477,7 @@ func write(t *testing.T, dir, name, text string, mode os.FileMode) string {
 func read(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ESRCH) {
 		t.Fatal(err)
 	}
 	return string(b)

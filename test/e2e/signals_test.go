@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -164,20 +165,30 @@ func TestSignalsGoToTheCommandAlone(t *testing.T) {
 // command, its own code, or our early stop: never Go's 2, never a hang. The
 // instants are random; what follows them is not.
 func TestTERMAtAnyInstantOfTheStart(t *testing.T) {
+	// Reading this takes most of the time, so that the stop often comes first.
+	slow := t.TempDir()
+	var b strings.Builder
+	for i := range 12000 {
+		fmt.Fprintf(&b, "VARIABLE_%05d='a value of ${HOME:-nobody}'\n", i)
+	}
+	write(t, slow, ".env", b.String(), 0o600)
 	for _, test := range []struct {
-		name string
-		args []string
-		want []int
+		name   string
+		o      opts
+		within time.Duration
+		want   []int
 	}{
-		{"a command that dies of it", []string{"sleep", "1000"}, []int{143}},
-		{"a command with a code of its own", sh(`trap 'exit 7' TERM; sleep 1000 & wait`), []int{7, 143}},
+		{"a command that dies of it", opts{args: []string{"sleep", "1000"}}, 20 * time.Millisecond, []int{143}},
+		{"a command with a code of its own", opts{args: sh(`trap 'exit 7' TERM; sleep 1000 & wait`)}, 20 * time.Millisecond, []int{7, 143}},
+		{"a slow start", opts{args: []string{"sleep", "1000"}, dir: slow}, 100 * time.Millisecond, []int{143}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			everywhere(t, func(t *testing.T, p place) {
 				codes := map[int]int{}
-				for range 50 {
-					r := start(t, p, opts{args: test.args})
-					<-time.After(10*time.Millisecond + rand.N(30*time.Millisecond))
+				for range 35 {
+					r := start(t, p, test.o)
+					<-time.After(10*time.Millisecond + rand.N(test.within))
+					r.hasRun(10 * time.Millisecond)
 					r.signal(syscall.SIGTERM)
 					code := r.exit()
 					if codes[code]++; !slices.Contains(test.want, code) {
@@ -188,4 +199,28 @@ func TestTERMAtAnyInstantOfTheStart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// hasRun waits until the binary has really run for so long since its exec, or
+// has started its command: on a busy machine ten milliseconds may pass without
+// one of them being ours.
+func (r *running) hasRun(wanted time.Duration) {
+	r.t.Helper()
+	r.eventually("it has run", func() bool {
+		ran, started := r.usage()
+		return started || ran-r.before >= wanted
+	})
+}
+
+// usage is the time that the binary's threads have had on a processor, the
+// stage's included, and whether it has a child.
+func (r *running) usage() (ran time.Duration, started bool) {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", r.pid))
+	for _, thread := range threads {
+		var ns int64
+		_, _ = fmt.Sscan(read(r.t, thread+"/schedstat"), &ns)
+		ran += time.Duration(ns)
+		started = started || read(r.t, thread+"/children") != ""
+	}
+	return ran, started
 }
