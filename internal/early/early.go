@@ -64,7 +64,7 @@ func CatchRest() {
 // Release gives the signals their usual meaning back, for verbs that start
 // nothing. It reports a stop that has already been asked for.
 func Release() (stopped bool) {
-	signal.Reset()
+	signal.Reset(first...) // all 64 would cost a millisecond
 	signal.Notify(discard, syscall.SIGPIPE)
 	for {
 		select {
