@@ -36,7 +36,7 @@ const maxUnixPath = 107
 func ParseAddress(s string) (Address, error) {
 	wanted := fmt.Errorf("wanted: host:port with an IP address (0.0.0.0:8000, [::]:8000, :8000), or unix:/absolute/path of at most %d bytes", maxUnixPath)
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		if !filepath.IsAbs(path) || len(path) > maxUnixPath || strings.ContainsRune(path, 0) {
+		if !filepath.IsAbs(path) || strings.HasSuffix(path, "/") || len(path) > maxUnixPath || strings.ContainsRune(path, 0) {
 			return Address{}, wanted
 		}
 		return Address{Path: path}, nil
@@ -45,17 +45,18 @@ func ParseAddress(s string) (Address, error) {
 	if err != nil {
 		return Address{}, wanted
 	}
-	n, err := strconv.Atoi(port)
-	if err != nil || n < 0 || n > 65535 {
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
 		return Address{}, wanted
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
 	if host != "" {
-		if _, err := netip.ParseAddr(host); err != nil {
+		a, err := netip.ParseAddr(host)
+		if err != nil || strings.Trim(a.Zone(), "0123456789") != "" { // bind(2) takes an interface's number
 			return Address{}, wanted
 		}
 	}
-	return Address{Host: host, Port: n}, nil
+	return Address{Host: host, Port: int(n)}, nil
 }

@@ -48,23 +48,23 @@ func (h Health) String() string {
 // none. The rhythm is the caller's.
 func ParseHealth(s string) (Health, error) {
 	wanted := fmt.Errorf("wanted: http:/path, tcp:host:port, exec:command, file:path<30s or none")
+	if s == "none" {
+		return Health{}, nil
+	}
 	kind, target, _ := strings.Cut(s, ":")
 	switch kind {
-	case "none":
-		if target == "" {
-			return Health{}, nil
-		}
 	case "http":
 		if strings.HasPrefix(target, "//") {
 			return Health{}, fmt.Errorf("wanted: http:/path on our own address; another host is asked by tcp:host:port")
 		}
 		u, err := url.ParseRequestURI(target)
-		if strings.HasPrefix(target, "/") && err == nil && u.Host == "" {
+		// A space would end the request line's path.
+		if strings.HasPrefix(target, "/") && err == nil && u.Host == "" && !strings.Contains(target, " ") {
 			return Health{Kind: HealthHTTP, Target: target}, nil
 		}
 	case "tcp":
 		host, port, err := net.SplitHostPort(target)
-		if n, e := strconv.Atoi(port); err == nil && host != "" && e == nil && n > 0 && n < 65536 {
+		if n, e := strconv.ParseUint(port, 10, 16); err == nil && host != "" && e == nil && n > 0 {
 			return Health{Kind: HealthTCP, Target: target}, nil
 		}
 	case "exec":

@@ -46,7 +46,7 @@ func ParseGiveUp(s string) (GiveUp, error) {
 	if !ok {
 		return GiveUp{}, wanted
 	}
-	deaths, err := strconv.Atoi(n)
+	deaths, err := strconv.ParseUint(n, 10, 31)
 	if err != nil || deaths < 1 {
 		return GiveUp{}, wanted
 	}
@@ -54,7 +54,7 @@ func ParseGiveUp(s string) (GiveUp, error) {
 	if err != nil || d == 0 {
 		return GiveUp{}, wanted
 	}
-	return GiveUp{deaths, d}, nil
+	return GiveUp{int(deaths), d}, nil
 }
 
 // ParseDuration reads a duration with its unit, not negative. A bare number is

@@ -35,7 +35,7 @@ func SignalName(s syscall.Signal) string {
 // ParseSignal reads TERM, SIGTERM, term, 15, RTMIN+3 or RTMAX-1.
 func ParseSignal(s string) (syscall.Signal, error) {
 	wanted := fmt.Errorf("wanted: a signal's name such as TERM, USR1 or RTMIN+3, or its number from 1 to %d", rtMax)
-	if n, err := strconv.Atoi(s); err == nil {
+	if n, err := strconv.ParseUint(s, 10, 8); err == nil {
 		if n < 1 || n > rtMax {
 			return 0, wanted
 		}
@@ -121,7 +121,7 @@ func (s Stages) String() string {
 	parts := make([]string, len(s))
 	for i, stage := range s {
 		parts[i] = SignalName(stage.Signal)
-		if stage.Wait > 0 {
+		if stage.Signal != syscall.SIGKILL {
 			parts[i] += " " + stage.Wait.String()
 		}
 	}
@@ -140,13 +140,15 @@ func (s Stages) Length() time.Duration {
 // EndsInKill reports whether the last stage is KILL.
 func (s Stages) EndsInKill() bool { return len(s) > 0 && s[len(s)-1].Signal == syscall.SIGKILL }
 
-// ParseStages reads "TERM 5s, QUIT 3s, KILL".
+// ParseStages reads "TERM 5s, QUIT 3s, KILL". Nothing comes after a KILL: there
+// is nobody left.
 func ParseStages(s string) (Stages, error) {
 	wanted := fmt.Errorf("wanted: signals with the wait after each, such as TERM 5s, QUIT 3s, KILL")
 	var stages Stages
+	var length time.Duration
 	for part := range strings.SplitSeq(s, ",") {
 		words := strings.Fields(part)
-		if len(words) == 0 || len(words) > 2 {
+		if len(words) == 0 || len(words) > 2 || stages.EndsInKill() {
 			return nil, wanted
 		}
 		signal, err := ParseSignal(words[0])
@@ -155,8 +157,11 @@ func ParseStages(s string) (Stages, error) {
 		}
 		stage := Stage{Signal: signal}
 		if len(words) == 2 {
-			if stage.Wait, err = ParseDuration(words[1]); err != nil {
+			if stage.Wait, err = ParseDuration(words[1]); err != nil || signal == syscall.SIGKILL {
 				return nil, wanted
+			}
+			if length += stage.Wait; length < 0 {
+				return nil, wanted // past what a duration holds
 			}
 		} else if signal != syscall.SIGKILL {
 			return nil, wanted
