@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -48,6 +49,10 @@ func (p *program) execVerb(c *cli.Context) error {
 	m := modes.Settings{Origin: map[string]modes.Origin{"grace": modes.FromVariable}, Grace: s.how.grace, Dir: s.dir}
 	if s.of("dir").set() {
 		m.Origin["dir"] = modes.FromVariable
+		// The command's path is resolved here and executed there.
+		if m.Dir, err = filepath.Abs(s.dir); err != nil {
+			return fail(codeConfiguration, "cannot use the directory %s: %w", s.dir, err)
+		}
 	}
 	spec := modes.Exec(m, s.environment, c.Args().Slice())
 	endpoints := &execEndpoints{prepared: s, listener: adminListener, done: make(chan struct{})}
