@@ -131,24 +131,14 @@ func (s *stream) pass(pipe *os.File, to *destination) {
 		n, err := pipe.Read(buf[held:])
 		held += n
 		rest := buf[:held]
-		for len(rest) > 0 {
-			line, after, whole := bytes.Cut(rest, []byte{'\n'})
-			switch {
-			case whole:
-				line = bytes.TrimSuffix(line, []byte{'\r'})
-			case err != nil:
-			case len(rest) == len(buf):
-				line = wholeRunes(rest)
-				after = rest[len(line):]
-			default:
-				line = nil
-			}
-			if line == nil {
+		for {
+			line, after, found := cutLine(rest, len(rest) == len(buf), err != nil)
+			if !found {
 				break
 			}
+			rest = after
 			s.keep(line)
 			out = s.output.append(out, s.name, to.name, line)
-			rest = after
 			if len(out) >= flushAt {
 				to.write(out, s.quit)
 				out = out[:0]
@@ -163,6 +153,25 @@ func (s *stream) pass(pipe *os.File, to *destination) {
 			return
 		}
 	}
+}
+
+// cutLine takes the first line off. What has no end yet is a line if there is no
+// room for more of it, or nothing more to come.
+func cutLine(b []byte, full, last bool) (line, rest []byte, found bool) {
+	if len(b) == 0 {
+		return nil, nil, false
+	}
+	line, rest, whole := bytes.Cut(b, []byte{'\n'})
+	switch {
+	case whole:
+		return bytes.TrimSuffix(line, []byte{'\r'}), rest, true
+	case last:
+		return line, nil, true
+	case full:
+		line = wholeRunes(b)
+		return line, b[len(line):], true
+	}
+	return nil, b, false
 }
 
 // wholeRunes cuts off a last character that is not complete.
@@ -219,9 +228,13 @@ func newDestination(name string, w io.Writer, log *slog.Logger) *destination {
 // write writes whole lines, unless quit comes first while others are at it.
 func (d *destination) write(b []byte, quit <-chan struct{}) {
 	select {
-	case d.turn <- struct{}{}:
-	case <-quit:
-		return
+	case d.turn <- struct{}{}: // free
+	default:
+		select {
+		case d.turn <- struct{}{}:
+		case <-quit:
+			return
+		}
 	}
 	defer func() { <-d.turn }()
 	if d.gone {
