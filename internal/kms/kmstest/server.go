@@ -264,7 +264,8 @@ func Huge(n int) Answer {
 	return func(_ *Server, w http.ResponseWriter, _ *http.Request, _ Call) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		_, _ = io.WriteString(w, `{"KeyId":"arn:aws:kms:","Plaintext":"`)
-		for block := []byte(strings.Repeat("QUFB", 1024)); n > 0; n -= 3 * 1024 {
+		block := []byte(strings.Repeat("QUFB", 1024))
+		for left := n; left > 0; left -= 3 * 1024 { // n is every answer's
 			if _, err := w.Write(block); err != nil {
 				return
 			}
