@@ -1,29 +1,44 @@
 """Pages and JSON of the site."""
 
 import json
+import logging
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 from django.http import JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import (
-    require_GET, require_http_methods, require_POST)
+    require_http_methods, require_POST, require_safe)
+from kombu.exceptions import OperationalError
 
 from . import couchdb, servers, tasks
+from .celery_app import app
 from .models import Greeting
 from .parts import parts
 
+logger = logging.getLogger(__name__)
+
 LATEST = 5
+LONGEST = Greeting._meta.get_field('name').max_length
+PROBLEMS = {
+    'name': (400, f'wanted: a name of 1 to {LONGEST} letters'),
+    'broker': (503, 'the broker cannot be reached'),
+    'database': (503, 'the database cannot be reached'),
+}
 
 
 @never_cache
-@require_GET
+@require_safe
 def page(request):
     """Show what the site runs on and whom it greeted."""
-    context = {'parts': parts(), 'failed': request.GET.get('failed')}
+    context = {'parts': parts()}
+    # A word of ours and not a text: anybody can write an address.
+    if request.GET.get('failed') in PROBLEMS:
+        _, context['failed'] = PROBLEMS[request.GET['failed']]
     try:
         context['count'] = Greeting.objects.cached_count()
         context['latest'] = list(Greeting.objects.all()[:LATEST])
@@ -34,7 +49,7 @@ def page(request):
 
 
 @never_cache
-@require_GET
+@require_safe
 def info(request):
     """Say the same to programs."""
     answer = parts()
@@ -46,7 +61,7 @@ def info(request):
 
 
 @never_cache
-@require_GET
+@require_safe
 def status(request):
     """Report each server of the contract.
 
@@ -67,30 +82,43 @@ def greetings(request):
     Answers 201 or 202, 400 without a name, 503 if the database or the broker
     cannot be reached. A form of the page is sent back to the page.
     """
-    code, answer = greet(request.POST.get('name', '').strip(),
-                         request.POST.get('by', 'web'))
+    name = request.POST.get('name', '').strip()
+    by_worker = request.POST.get('by') == 'worker'
+    failed = greet(name, by_worker)
     if 'text/html' in request.headers.get('Accept', ''):
-        failed = f'?failed={answer["problem"]}' if code >= 400 else ''
-        return redirect(f'/{failed}')
-    return JsonResponse(answer, status=code)
+        return redirect(
+            reverse('page') + (f'?failed={failed}' if failed else ''))
+    if failed:
+        code, words = PROBLEMS[failed]
+        return problem(code, words)
+    if by_worker:
+        return JsonResponse({'sent': f'Hello, {name}'}, status=202)
+    return JsonResponse({'said': f'Hello, {name}'}, status=201)
 
 
-def greet(name, by):
-    """Return the code and the answer of a request to greet ``name``."""
-    longest = Greeting._meta.get_field('name').max_length
-    if not name or len(name) > longest or '\0' in name:
-        return 400, {'problem': f'wanted: a name of 1 to {longest} letters'}
-    if by == 'worker':
+def greet(name, by_worker):
+    """Greet, and return the key of what went wrong, or None."""
+    if not name or len(name) > LONGEST or '\0' in name:
+        return 'name'
+    if by_worker:
         try:
             tasks.greet.delay(name)
-        except tasks.greet.OperationalError:
-            return 503, {'problem': 'the broker cannot be reached'}
-        return 202, {'sent': f'Hello, {name}'}
-    try:
-        return 201, {'said': str(
-            Greeting.objects.greet(name, Greeting.Source.WEB))}
-    except DatabaseError:
-        return 503, {'problem': 'the database cannot be reached'}
+        except broker_errors() as error:
+            logger.warning('cannot send a task: %s', type(error).__name__)
+            return 'broker'
+    else:
+        try:
+            Greeting.objects.greet(name, Greeting.Source.WEB)
+        except DatabaseError as error:
+            logger.warning('cannot store: %s', type(error).__name__)
+            return 'database'
+
+
+def broker_errors():
+    """Return what sending raises when the broker is away or refuses."""
+    connection = app.connection_for_write()
+    return (OperationalError, *connection.connection_errors,
+            *connection.channel_errors)
 
 
 @never_cache

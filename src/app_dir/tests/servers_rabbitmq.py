@@ -5,7 +5,7 @@ import signal
 from django.test import SimpleTestCase
 
 from .backends import CANARY, RabbitMQ
-from .component import Component, wait_until
+from .component import PATIENCE, Component, wait_until
 
 
 class OnRabbitMQ(SimpleTestCase):
@@ -93,6 +93,23 @@ class OnRabbitMQ(SimpleTestCase):
             other.close()
             self.component.manage('shell', '-c', (
                 'from app_dir.celery_app import app; app.control.purge()'))
+
+    def test_a_wrong_password_and_a_wrong_virtual_host(self):
+        """The variables are named, their values are not."""
+        for name, value in (('RABBITMQ_PASSWORD', CANARY + 'wrong'),
+                            ('RABBITMQ_VHOST', 'none')):
+            self.component.environment[name] = value
+            site = self.component.start_web()
+            line = site.json('/status')['rabbitmq']
+            self.assertFalse(line['reachable'], name)
+            self.assertIn('RABBITMQ_*', line['problem'])
+            self.assertEqual(site.ask('/api/greetings', 'POST', {
+                'name': 'x', 'by': 'worker'})[0], 503)
+            worker = self.component.start('./container-worker.sh')
+            worker.popen.wait(PATIENCE)
+            self.assertRegex(worker.output(), 'ACCESS_REFUSED|NOT_ALLOWED')
+            for process in (worker, site.process):
+                self.assertNotIn(CANARY, process.output())
 
     def test_a_beat_is_executed(self):
         """By the worker that takes it."""
