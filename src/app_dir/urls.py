@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.contrib.staticfiles.urls import staticfiles_urlpatterns
+from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import path
 
 from . import views
@@ -13,6 +14,8 @@ urlpatterns = [
     path('api/greetings', views.greetings, name='greetings'),
     path('api/documents/<str:name>', views.document, name='document'),
     path('admin/', admin.site.urls),
+    # Under DEBUG only, whatever the server is; else nginx serves STATIC_ROOT.
+    *staticfiles_urlpatterns(),
 ]
 
 # While DEBUG is on, whatever the server; otherwise these are none.

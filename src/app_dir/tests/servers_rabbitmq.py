@@ -94,6 +94,21 @@ class OnRabbitMQ(SimpleTestCase):
             self.component.manage('shell', '-c', (
                 'from app_dir.celery_app import app; app.control.purge()'))
 
+    def test_a_connection_that_is_lost_during_a_task(self):
+        """The broker gives the task out again; it is not done twice."""
+        worker = self.component.start_worker()
+        self.component.send("slow.delay(6, 'once')")
+        worker.wait_for('slow[')
+        self.server.stop()
+        worker.wait_for('Connection to broker lost')
+        self.server.start()
+        wait_until(lambda: worker.output().count(' received') == 2,
+                   'the task to be given out again')
+        self.component.send("greet.delay('last')")
+        wait_until(lambda: ('last', 'worker') in self.component.greetings(),
+                   'the last task')
+        self.greeted('once', 'last')
+
     def test_a_wrong_password_and_a_wrong_virtual_host(self):
         """The variables are named, their values are not."""
         for name, value in (('RABBITMQ_PASSWORD', CANARY + 'wrong'),

@@ -41,6 +41,7 @@ class Modes(SimpleTestCase):
         self.assertEqual(site.ask('/api/greetings', 'POST', {'name': 'Ada'})
                          [0], 201)
         self.assertEqual(site.json('/api/info')['greetings'], 1)
+        self.assertEqual(site.ask('/static/admin/css/base.css')[0], 200)
         self.assertEqual(site.process.stop(), 0)
 
     def test_task(self):
@@ -129,6 +130,16 @@ class BadInput(SimpleTestCase):
             self.assertNotEqual(ended.returncode, 0, script)
             self.assertIn('cannot configure the component: DJANGO_SECRET_KEY'
                           ' is missing', ended.stderr, script)
+
+    def test_static_files_in_production(self):
+        """They are collected for nginx; the component does not serve them."""
+        self.component.environment['DJANGO_SECRET_KEY'] = 'k'
+        done = self.component.manage('collectstatic', '--noinput')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        collected = self.component.src / 'static_root/admin/css/base.css'
+        self.assertTrue(collected.exists())
+        site = self.component.start_web()
+        self.assertEqual(site.ask('/static/admin/css/base.css')[0], 404)
 
     def test_a_database_that_is_away(self):
         """One line that names the variables and not the password."""
