@@ -163,7 +163,7 @@ func TestEachModeStopsAndRestartsInItsWay(t *testing.T) {
 		t.Errorf("the user's own rules: %+v", changed)
 	}
 	uwsgi := only(t, modes.Settings{Words: []string{"uwsgi", "app.ini"}}, environment(), modes.Facts{Temp: "/tmp"})
-	if uwsgi.Stop.String() != "QUIT 8s, KILL" {
+	if uwsgi.Stop.String() != "INT 8s, KILL" {
 		t.Errorf("uwsgi reloads at TERM: %s", uwsgi.Stop)
 	}
 }

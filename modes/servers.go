@@ -40,7 +40,7 @@ func servers() map[string]server {
 		"uvicorn":        {name: "uvicorn", takes: byUvicornFD, async: true},
 		"hypercorn":      {name: "hypercorn", takes: byWords, hint: "--bind fd://3", async: true},
 		"daphne":         {name: "daphne", takes: byWords, hint: "--fd 3", async: true},
-		"uwsgi":          {name: "uwsgi", takes: byWords, hint: "--http-socket fd://3", stopsBy: syscall.SIGQUIT},
+		"uwsgi":          {name: "uwsgi", takes: byWords, hint: "--http-socket fd://3", stopsBy: syscall.SIGINT},
 		"puma":           {name: "puma", takes: byPumaInherit},
 		"waitress-serve": {name: "waitress", takes: never},
 		"waitress":       {name: "waitress", takes: never},

@@ -56,7 +56,8 @@ func (p *planner) stopping(spec *command.Spec, drains bool, derive func(time.Dur
 	}
 }
 
-// firstSignal asks the server to stop. uwsgi 2.0 reloads at TERM.
+// firstSignal asks the server to stop. uwsgi 2.0 with a master reloads at TERM,
+// and without one does not hear QUIT; INT ends both (measured with 2.0.21).
 func firstSignal(s server) syscall.Signal {
 	if s.stopsBy != 0 {
 		return s.stopsBy
