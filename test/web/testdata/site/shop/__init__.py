@@ -1,0 +1,1 @@
+"""A site without a framework: what the tests need of an application."""
