@@ -13,6 +13,7 @@ type Facts struct {
 
 	// What the application says itself, by its own files.
 	SetsGraceful bool // gunicorn.conf.py sets graceful_timeout
+	PumaConfig   bool // config/puma.rb is there
 	SetsSchedule bool // beat_schedule_filename is set
 	SetsBroker   bool // a broker's URL that is not the file system's
 

@@ -161,28 +161,53 @@ func (p *planner) handSockets(spec *command.Spec, s server, l launch) {
 // pumaInherit names each socket as puma's own binding is written: it compares
 // texts, and closes what it does not find.
 func (p *planner) pumaInherit(spec *command.Spec, l launch) {
-	binding := ""
-	if b, ok := option(l.words, "-b", "--bind"); ok {
-		binding = b
-	} else if port, ok := option(l.words, "-p", "--port"); ok {
-		binding = "tcp://0.0.0.0:" + port
-	}
-	for i, a := range spec.Bind {
-		url := binding
-		switch {
-		case url != "" && len(spec.Bind) == 1:
-		case a.IsUnix():
-			url = "unix://" + a.Path
-		case a.Host == "":
-			url = "tcp://0.0.0.0:" + strconv.Itoa(a.Port)
-		default:
-			url = "tcp://" + a.String()
-		}
+	bindings := p.pumaBindings(spec.Bind, l.words)
+	for i, url := range bindings {
 		name := "PUMA_INHERIT_" + strconv.Itoa(i)
 		if !p.env.Has(name) {
 			p.injectServer(name, fmt.Sprintf("%d:%s", 3+i, url), url+": it takes our socket where its own binding is written so")
 		}
 	}
+}
+
+// pumaBindings guesses how puma writes its binding. One socket goes by whatever
+// it is; several have to be written as they are.
+func (p *planner) pumaBindings(addresses []command.Address, words []string) []string {
+	const anywhere = "tcp://0.0.0.0:"
+	if len(addresses) == 1 {
+		if binding, ok := option(words, "-b", "--bind"); ok {
+			return []string{binding}
+		}
+		if port, ok := option(words, "-p", "--port"); ok {
+			return []string{anywhere + port}
+		}
+		_, config := option(words, "-C", "--config")
+		if !config && !p.facts.PumaConfig {
+			return []string{anywhere + "9292"} // without a word and without a file
+		}
+		if !addresses[0].IsUnix() {
+			// "port ENV.fetch('PORT')", as Rails writes it for everybody.
+			port := strconv.Itoa(addresses[0].Port)
+			if p.env.Has("PORT") {
+				port = p.env.Get("PORT").Reveal()
+			} else {
+				p.injectServer("PORT", port, port+": the port that config/puma.rb looks for")
+			}
+			return []string{anywhere + port}
+		}
+	}
+	var bindings []string
+	for _, a := range addresses {
+		switch {
+		case a.IsUnix():
+			bindings = append(bindings, "unix://"+a.Path)
+		case a.Host == "":
+			bindings = append(bindings, anywhere+strconv.Itoa(a.Port))
+		default:
+			bindings = append(bindings, "tcp://"+a.String())
+		}
+	}
+	return bindings
 }
 
 // tune sets what the server has to be told so that it fits among copies and

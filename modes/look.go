@@ -33,6 +33,7 @@ func (p place) look(s Settings, e env.Environment) Facts {
 	}
 	f.Temp = p.temp(e)
 	f.Home = p.home(e)
+	f.PumaConfig = p.isFile(filepath.Join(f.Dir, "config", "puma.rb"))
 	if len(s.Words) > 0 && len(s.InitTasks) == 0 {
 		return f // a command brings all of its own
 	}
