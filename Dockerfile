@@ -31,7 +31,7 @@ ENTRYPOINT ["/usr/local/bin/entrypoint"]
 FROM debian:trixie-slim AS python
 # APP_INIT_TASKS: SQLite alone is migrated at the start, so that one container
 # serves with nothing prepared; a database on a server is left to a TASK.
-ENV APP_INIT_TASKS=migrate_embedded \
+ENV APP_INIT_TASKS="migrate_embedded --verbosity 0" \
     PATH=/app/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 \
     VIRTUAL_ENV=/app/venv

@@ -82,7 +82,7 @@ func TestTask(t *testing.T) {
 	if o.code == 0 || !strings.Contains(o.stdout, "first") || strings.Contains(o.stdout, "third") {
 		t.Error(o)
 	}
-	if o = tasks(""); o.code != 0 || !strings.Contains(o.stderr, "APP_TASK_LIST") {
+	if o = tasks(""); o.code != 0 || !strings.Contains(o.stdout+o.stderr, "APP_TASK_LIST") {
 		t.Error(o)
 	}
 }
