@@ -80,8 +80,15 @@ func (s *prepared) decrypt(ctx context.Context, reaper *reap.Reaper) (kms.Result
 		return result, fail(code, "cannot start: not every value could be decrypted, and ENTRYPOINT_DECRYPT_FAILURE is exit")
 	}
 	s.environment = kms.Apply(s.environment, result)
-	hold()
 	return result, nil
+}
+
+// sayOff names what the application gets as ciphertexts because nothing was to
+// be decrypted.
+func (s *prepared) sayOff(encrypted []string) {
+	if s.how.mode == kms.Off && len(encrypted) > 0 {
+		s.log.Error("handed on as ciphertexts, because ENTRYPOINT_DECRYPT is off: " + strings.Join(encrypted, ", "))
+	}
 }
 
 // decrypterVariable tells our own binary that it is the decrypting child of the
@@ -92,6 +99,7 @@ const decrypterVariable = "ENTRYPOINT_DECRYPTER"
 // with it, and the plaintext comes back over a pipe.
 func spawnDecrypter(reaper *reap.Reaper) kms.Spawn {
 	return func(ctx context.Context, e env.Environment, request []byte) (io.ReadCloser, func() error, error) {
+		hold() // before the answer is there
 		theirIn, ourOut, err := os.Pipe()
 		if err != nil {
 			return nil, nil, err
@@ -149,6 +157,7 @@ func (p *program) isDecrypter() bool {
 // has nothing to clean up.
 func (p *program) decryptAsChild() int {
 	early.Release()
+	hold()
 	e, _ := env.Parse(p.environ)
 	e = e.Without(func(name string) bool { return name == decrypterVariable })
 	s := &prepared{given: given{env: e, table: settings()}, environment: e}
@@ -178,7 +187,7 @@ func relay(signals <-chan os.Signal, rewrite command.SignalMap) (<-chan os.Signa
 	return onward, ctx
 }
 
-// hold keeps PID 1's memory and environment from being read by others of its
-// user once it holds secrets (PR_SET_DUMPABLE, prctl(2)). The application's own
-// is set anew by its exec.
+// hold keeps our memory and environment from being read by others of our user
+// once we hold secrets (PR_SET_DUMPABLE, prctl(2)): what the application is
+// talked into reading is not /proc/1/mem. Its own is set anew by its exec.
 func hold() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }

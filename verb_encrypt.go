@@ -42,6 +42,7 @@ func (p *program) encryptVerb(c *cli.Context) error {
 	if key == "" {
 		return fail(codeUsage, "cannot encrypt: no key is named; set --key-id to its ARN or to alias/NAME, or ENTRYPOINT_KMS_KEY_ID")
 	}
+	hold()
 	values, err := p.readValues(s, names)
 	if err != nil {
 		return err

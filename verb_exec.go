@@ -43,6 +43,9 @@ func (p *program) execVerb(c *cli.Context) error {
 			return err
 		}
 	}
+	if s.how.mode == kms.Off {
+		s.sayOff(kms.Encrypted(s.environment))
+	}
 	if err := s.environment.Fit(); err != nil {
 		return &exitError{codeConfiguration, err}
 	}

@@ -31,6 +31,14 @@ const waitForAtMost = 60 * time.Second
 
 // runVerb supervises.
 func (p *program) runVerb(c *cli.Context) error {
+	err := p.supervise(c)
+	if quiet := silent(0); err != nil && !errors.As(err, &quiet) { // of the others the outcome's reason is there
+		terminationMessage(err.Error())
+	}
+	return err
+}
+
+func (p *program) supervise(c *cli.Context) error {
 	if verb, yes := misplaced(p.args, c.Args().Slice()); yes {
 		return fail(codeUsage, "cannot read %s after flags: flags stand after the verb; entrypoint %s [flags], or -- %s for a program of that name", verb, verb, verb)
 	}
@@ -257,6 +265,7 @@ func (r *runner) decryptAndPlan(ctx context.Context) error {
 func (r *runner) checkContract(policy kms.Policy) error {
 	django := exists(filepath.Join(r.dir, "manage.py"))
 	encrypted := kms.Encrypted(r.environment)
+	r.sayOff(encrypted)
 	var found []string
 	for _, problem := range contract.Check(r.environment, contract.Facts{
 		Django:     django && len(r.words) == 0,
@@ -274,8 +283,6 @@ func (r *runner) checkContract(policy kms.Policy) error {
 				found = append(found, "cannot start: "+name+" is still a ciphertext, and ENTRYPOINT_DECRYPT_FAILURE is exit")
 			}
 		}
-	} else if len(encrypted) > 0 && r.how.mode == kms.Off {
-		r.log.Error("handed on as ciphertexts, because ENTRYPOINT_DECRYPT is off: " + strings.Join(encrypted, ", "))
 	}
 	if len(found) > 0 {
 		return &exitError{codeConfiguration, errors.New(strings.Join(found, "\n"))}
@@ -387,17 +394,19 @@ func (r *runner) code(o supervisor.Outcome, killed bool) error {
 		return nil
 	}
 	r.log.Error("ended: "+o.Why, "code", o.Code)
-	r.terminationMessage(o.Why)
+	terminationMessage(o.Why)
 	return silent(o.Code)
 }
 
-// terminationMessage tells Kubernetes why: our reason, never the application's
-// lines. The file is there or it is not for us.
-func (r *runner) terminationMessage(why string) {
+// terminationMessage tells Kubernetes why, a line for each reason: ours, never the
+// application's lines. The file is there or it is not for us.
+func terminationMessage(why string) {
 	f, err := os.OpenFile("/dev/termination-log", os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return
 	}
 	defer f.Close()
-	_, _ = fmt.Fprintln(f, oneLine("entrypoint: "+why))
+	for line := range strings.SplitSeq(why, "\n") {
+		_, _ = fmt.Fprintln(f, "entrypoint: "+oneLine(line)) // it is a copy of what the log says
+	}
 }
