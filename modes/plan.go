@@ -152,6 +152,10 @@ func (p *planner) script() (command.Spec, bool) {
 		p.faultAt(codeNotExecutable, "cannot run %s: it has Windows line ends (CRLF); save it with LF (sed -i 's/\\r$//' %[1]s)", script.Name)
 		return command.Spec{}, false
 	}
+	if strings.HasPrefix(script.Text, "\uFEFF") {
+		p.faultAt(codeNotExecutable, "cannot run %s: a byte order mark stands before its #!; save it as UTF-8 without one", script.Name)
+		return command.Spec{}, false
+	}
 	argv, why := script.argv()
 	if why != "" {
 		p.warn("%s is run by %s: %s", script.Name, argv[0], why)

@@ -48,6 +48,7 @@ func TestBadInputIsToldByNameAndCode(t *testing.T) {
 		"a package that is not there":         {byFlag(modes.Settings{App: "gone"}, "app"), environment(), modes.Facts{Dir: "/app", ManagePy: true}, []string{"64 cannot use --app: wanted: a package in /app with a wsgi.py"}},
 		"a project without wsgi.py":           {modes.Settings{}, environment(), modes.Facts{Dir: "/app", ManagePy: true}, []string{"78 cannot run WEB: no package in /app has a wsgi.py"}},
 		"CRLF":                                {modes.Settings{}, environment(), withScript(component(), "container-web.sh", "#!/bin/sh\r\nexec x\r\n"), []string{"126 cannot run container-web.sh: it has Windows line ends (CRLF); save it with LF"}},
+		"a byte order mark":                   {modes.Settings{}, environment(), withScript(component(), "container-web.sh", "\uFEFF#!/bin/sh\n"), []string{"126 cannot run container-web.sh: a byte order mark"}},
 		"an empty command":                    {modes.Settings{Words: []string{"", "x"}}, environment(), bare, []string{`127 cannot run "": the command is empty`}},
 		"two beats by flag":                   {byFlag(modes.Settings{Mode: modes.BEAT, Workers: modes.Workers{Count: 2}}, "workers"), environment(), component(), []string{"64 cannot use --workers: wanted: 1"}},
 		"a port of Kubernetes' making":        {modes.Settings{}, environment("PORT=tcp://10.0.0.1:8000"), component(), []string{"78 cannot use PORT: wanted: a port number"}},

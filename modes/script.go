@@ -1,6 +1,7 @@
 package modes
 
 import (
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -70,7 +71,7 @@ type launch struct {
 	exec  bool     // it replaces the shell, and is the copy's main process
 }
 
-// launch finds the line of the script that starts a server that we know, the
+// launch finds the command of the script that starts a server that we know, the
 // last if there are several.
 func (s *Script) launch() launch {
 	var found launch
@@ -80,26 +81,42 @@ func (s *Script) launch() launch {
 		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		words := roughWords(line)
-		var l launch
-		for len(words) > 0 {
-			switch {
-			case words[0] == "exec":
-				l.exec = true
-			case isAssignment(words[0]), words[0] == "env", words[0] == "time", words[0] == "then", words[0] == "&&":
-			default:
-				l.words = words
+		for words := range simpleCommands(roughWords(line)) {
+			l := launch{words: words}
+			for len(l.words) > 0 && (l.words[0] == "exec" || isAssignment(l.words[0])) {
+				l.exec = l.exec || l.words[0] == "exec"
+				l.words = l.words[1:]
 			}
-			if l.words != nil {
-				break
+			if _, ok := serverOf(l.words); ok {
+				found = l
 			}
-			words = words[1:]
-		}
-		if _, ok := serverOf(l.words); ok {
-			found = l
 		}
 	}
 	return found
+}
+
+// simpleCommands are the commands of a shell line: "cd src && exec gunicorn" has
+// two.
+func simpleCommands(words []string) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		start := 0
+		for i, word := range words {
+			switch word {
+			case "&&", "||", "|", "&", ";", "if", "then", "else", "do", "{", "(":
+				if !yield(words[start:i]) {
+					return
+				}
+				start = i + 1
+			}
+			if strings.HasSuffix(word, ";") && word != ";" {
+				if !yield(append(slices.Clone(words[start:i]), strings.TrimSuffix(word, ";"))) {
+					return
+				}
+				start = i + 1
+			}
+		}
+		yield(words[start:])
+	}
 }
 
 // roughWords are the words of a shell line without the shell: its quotes may

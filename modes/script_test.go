@@ -41,6 +41,10 @@ func TestScriptsTellWhatTheyStart(t *testing.T) {
 		{"#!/bin/sh\nexec gunicorn \\\n  -b :80 \\\n  app.wsgi\n", "gunicorn", true},
 		{"#!/bin/sh\nif true\nthen exec newrelic-admin run-program gunicorn a.wsgi\nfi", "gunicorn", true},
 		{"#!/bin/sh\necho 'an open quote\nexec puma -p 80\n", "puma", true},
+		{"#!/bin/sh\ncd src && exec gunicorn a.wsgi\n", "gunicorn", true},
+		{"#!/bin/sh\ncd src; exec gosu app gunicorn a.wsgi\n", "gunicorn", true},
+		{"#!/bin/sh\nif true; then uvicorn a:b; fi\n", "uvicorn", false},
+		{"#!/bin/sh\npip install gunicorn\nwhich gunicorn\n./server\n", "", false},
 		{"#!/bin/sh\n./server\n", "", false},
 		{"", "", false},
 	} {
@@ -73,6 +77,9 @@ func TestServersAreRecognisedByTheirWords(t *testing.T) {
 		{"uwsgi --http :80", "uwsgi", false},
 		{"uwsgi --http-socket fd://3", "uwsgi", true},
 		{"bundle exec puma -p 80", "puma", true},
+		{"env A=b nice -n 5 gunicorn a", "", true}, // the 5 is a program for all that we know
+		{"tini -g -- gunicorn a", "gunicorn", true},
+		{"poetry run -q uvicorn a:b", "uvicorn", true},
 		{"waitress-serve app:app", "waitress", false},
 		{"granian app:app", "granian", false},
 		{"pm2-runtime app.js", "node's cluster (pm2)", false},

@@ -53,35 +53,52 @@ func servers() map[string]server {
 }
 
 // serverOf recognises the server that words start: by the program's name, by
-// python -m NAME, or behind a wrapper that ends in it (bundle exec puma).
+// python -m NAME, or behind wrappers (bundle exec puma).
 func serverOf(words []string) (server, bool) {
+	all := servers()
 	for len(words) > 0 {
 		name := path.Base(words[0])
-		if s, ok := servers()[name]; ok {
+		if s, ok := all[name]; ok {
 			return s.refine(words[1:]), true
 		}
-		switch {
-		case strings.HasPrefix(name, "python") && len(words) > 1:
-			i := slices.Index(words, "-m")
-			if i < 0 || i+1 == len(words) {
-				words = words[1:] // python /usr/bin/gunicorn
-				continue
+		if !strings.HasPrefix(name, "python") {
+			if words = unwrap(name, words[1:]); words == nil {
+				return server{}, false
 			}
-			words = words[i+1:]
-			if s, ok := servers()[words[0]]; ok {
-				return s.refine(words[1:]), true
-			}
-			return server{}, false
-		case (name == "bundle" || name == "poetry" || name == "pipenv" || name == "uv" || name == "opentelemetry-instrument" || name == "newrelic-admin" || name == "ddtrace-run" || name == "nice") && len(words) > 1:
-			words = words[1:]
-			if words[0] == "exec" || words[0] == "run" || words[0] == "run-program" {
-				words = words[1:]
-			}
-		default:
-			return server{}, false
+			continue
 		}
+		if i := slices.Index(words, "-m"); i >= 0 {
+			if i+1 == len(words) {
+				return server{}, false
+			}
+			s, ok := all[words[i+1]]
+			return s.refine(words[i+2:]), ok
+		}
+		words = withoutFlags(words[1:]) // python /usr/bin/gunicorn
 	}
 	return server{}, false
+}
+
+// unwrap returns what a wrapper of that name starts, nil where it is none.
+func unwrap(name string, words []string) []string {
+	words = withoutFlags(words)
+	switch name {
+	case "env", "nice", "nohup", "time", "setsid", "tini", "dumb-init", "catatonit", "opentelemetry-instrument", "ddtrace-run":
+		return words
+	case "bundle", "poetry", "pipenv", "uv", "newrelic-admin", "gosu", "su-exec":
+		if len(words) > 0 { // exec, run, run-program, the user's name
+			return withoutFlags(words[1:])
+		}
+	}
+	return nil
+}
+
+// withoutFlags drops flags and assignments in front.
+func withoutFlags(words []string) []string {
+	for len(words) > 0 && (strings.HasPrefix(words[0], "-") || isAssignment(words[0])) {
+		words = words[1:]
+	}
+	return words
 }
 
 // refine looks at the words behind the server's name.
