@@ -40,6 +40,17 @@ func everywhere(t *testing.T, story func(t *testing.T, p place)) {
 	}
 }
 
+// in tells one of several stories in the places where it holds.
+func in(t *testing.T, name string, places []place, story func(t *testing.T, p place)) {
+	t.Helper()
+	for _, p := range places {
+		t.Run(name+" as "+string(p), func(t *testing.T) {
+			t.Parallel()
+			story(t, p)
+		})
+	}
+}
+
 // opts are the beginning of a story.
 type opts struct {
 	args []string

@@ -67,6 +67,16 @@ func (r *running) find(text string) []process {
 	return found
 }
 
+// await waits until there are n processes of that command, and returns them.
+func (r *running) await(n int, command string) (found []process) {
+	r.t.Helper()
+	r.eventually(fmt.Sprintf("%d of %q run", n, command), func() bool {
+		found = r.find(command)
+		return len(found) == n
+	})
+	return found
+}
+
 // eventually polls for what no process announces: the state of the kernel's
 // table. The condition decides, the deadline only ends the wait.
 func (r *running) eventually(what string, condition func() bool) {

@@ -15,6 +15,8 @@ var roles = map[string]func(words []string) int{
 	"listener":  listenerRole,
 	"negligent": negligentRole,
 	"signalled": signalledRole,
+	"heedless":  heedlessRole,
+	"web":       webRole,
 }
 
 // app is the command line of a role, for the binary to run.
@@ -51,6 +53,20 @@ func listenerRole([]string) int {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		fmt.Println("heard " + lines.Text())
+	}
+	return 0
+}
+
+// heedlessRole prints every signal that it gets, and ends with TERM.
+func heedlessRole([]string) int {
+	arrived := make(chan os.Signal, 256)
+	signal.Notify(arrived)
+	fmt.Println("ready")
+	for s := range arrived {
+		if s == syscall.SIGTERM {
+			break
+		}
+		fmt.Printf("got %d.\n", s.(syscall.Signal))
 	}
 	return 0
 }

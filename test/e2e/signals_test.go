@@ -187,7 +187,7 @@ func TestTERMAtAnyInstantOfTheStart(t *testing.T) {
 				codes := map[int]int{}
 				for range 35 {
 					r := start(t, p, test.o)
-					<-time.After(10*time.Millisecond + rand.N(test.within))
+					<-time.After(10*time.Millisecond + randomUpTo(test.within))
 					r.hasRun(10 * time.Millisecond)
 					r.signal(syscall.SIGTERM)
 					code := r.exit()
@@ -224,3 +224,5 @@ func (r *running) usage() (ran time.Duration, started bool) {
 	}
 	return ran, started
 }
+
+func randomUpTo(d time.Duration) time.Duration { return rand.N(d) }

@@ -29,25 +29,30 @@ func behind(launch string, scripts ...string) []string {
 	return sh(b.String() + "read x; exit 6")
 }
 
+// launches are the ways to leave somebody behind, and the places where that is
+// ours to end: a daemon has left the group.
+var launches = []struct {
+	name, with string
+	places     []place
+}{
+	{"a child", "", []place{asInit, besideInit}},
+	{"a daemon", "setsid", []place{asInit}},
+}
+
 func TestWhatTheCommandLeavesBehindMayCleanUp(t *testing.T) {
-	for _, launch := range []string{"", "setsid"} {
-		t.Run("child "+launch, func(t *testing.T) {
-			everywhere(t, func(t *testing.T, p place) {
-				if launch != "" && p == besideInit {
-					t.Skip("what has left the group is not ours beside another init; the next test holds that")
-				}
-				pipe, file := newFifo(t), filepath.Join(t.TempDir(), "file")
-				r := start(t, p, opts{args: behind(launch, tidy), stdin: true, env: []string{"fifo=" + pipe.path, "file=" + file}})
-				r.waitFor("tidy ready")
-				r.hangUp()
-				r.waitFor("cleaning")
-				pipe.tell("go")
-				r.wantExit(6)
-				if text := read(t, file); text != "done\n" {
-					t.Errorf("the clean-up was cut short, the file has %q\n%s", text, r)
-				}
-				r.wantEmpty()
-			})
+	for _, launch := range launches {
+		in(t, launch.name, launch.places, func(t *testing.T, p place) {
+			pipe, file := newFifo(t), filepath.Join(t.TempDir(), "file")
+			r := start(t, p, opts{args: behind(launch.with, tidy), stdin: true, env: []string{"fifo=" + pipe.path, "file=" + file}})
+			r.waitFor("tidy ready")
+			r.hangUp()
+			r.waitFor("cleaning")
+			pipe.tell("go")
+			r.wantExit(6)
+			if text := read(t, file); text != "done\n" {
+				t.Errorf("the clean-up was cut short, the file has %q\n%s", text, r)
+			}
+			r.wantEmpty()
 		})
 	}
 }
@@ -66,28 +71,23 @@ func TestADaemonLivesOnBesideAnotherInit(t *testing.T) {
 }
 
 func TestWhatIgnoresTERMIsKilledAtTheGrace(t *testing.T) {
-	for _, launch := range []string{"", "setsid"} {
-		t.Run("child "+launch, func(t *testing.T) {
-			everywhere(t, func(t *testing.T, p place) {
-				if launch != "" && p == besideInit {
-					t.Skip("as above")
-				}
-				r := start(t, p, opts{
-					args: append([]string{"exec", "--grace", "700ms", "--"}, behind(launch, stubborn, stubborn)...), stdin: true,
-				})
-				r.waitForN("stubborn ready", 2)
-				r.hangUp()
-				asked := time.Now()
-				r.wantExit(6)
-				took := time.Since(asked)
-				if took < 700*time.Millisecond {
-					t.Errorf("killed after %s, before the grace was over", took)
-				}
-				if took > 20*time.Second {
-					t.Errorf("killed after %s: the grace is 700 ms", took)
-				}
-				r.wantEmpty()
+	for _, launch := range launches {
+		in(t, launch.name, launch.places, func(t *testing.T, p place) {
+			r := start(t, p, opts{
+				args: append([]string{"exec", "--grace", "700ms", "--"}, behind(launch.with, stubborn, stubborn)...), stdin: true,
 			})
+			r.waitForN("stubborn ready", 2)
+			asked := time.Now()
+			r.hangUp()
+			r.wantExit(6)
+			took := time.Since(asked)
+			if took < 700*time.Millisecond {
+				t.Errorf("killed after %s, before the grace was over", took)
+			}
+			if took > 20*time.Second {
+				t.Errorf("killed after %s: the grace is 700 ms", took)
+			}
+			r.wantEmpty()
 		})
 	}
 }
