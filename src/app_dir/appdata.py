@@ -10,8 +10,6 @@ Many instances of many applications share the bucket, so
 import os
 import uuid
 
-import boto3
-from botocore.config import Config
 from django.conf import settings
 from django.utils import timezone
 
@@ -63,6 +61,9 @@ def client():
     A new session each time: boto3's default one is not safe to share
     between threads.
     """
+    # Here and not above: it is large, and most deployments do without.
+    import boto3
+    from botocore.config import Config
     return boto3.session.Session().client(
         's3',
         region_name=settings.AWS_REGION or None,

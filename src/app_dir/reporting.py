@@ -1,17 +1,6 @@
-"""Errors, to Sentry when SENTRY_DSN is set and to developers under DEBUG."""
-
-import re
+"""Errors to Sentry, when SENTRY_DSN is set."""
 
 import sentry_sdk
-from django.views.debug import SafeExceptionReporterFilter
-
-
-class SecretsFilter(SafeExceptionReporterFilter):
-    """Hides, beside passwords and keys, the addresses that hold them."""
-
-    hidden_settings = re.compile(
-        SafeExceptionReporterFilter.hidden_settings.pattern
-        + '|BROKER_URL|DSN|ENDPOINT', re.IGNORECASE)
 
 
 def start(dsn):

@@ -117,7 +117,7 @@ STATIC_URL = '/static/'
 STATIC_ROOT = BASE_DIR / 'static_root'
 
 # The page of an error under DEBUG shows settings.
-DEFAULT_EXCEPTION_REPORTER_FILTER = 'app_dir.reporting.SecretsFilter'
+DEFAULT_EXCEPTION_REPORTER_FILTER = 'app_dir.debug_page.SecretsFilter'
 
 # Django's default shows errors on the console while DEBUG is on only: a
 # container in production would be silent.
@@ -135,7 +135,7 @@ LOGGING = {
 
 # SQL database: DATABASE_*
 
-DATABASE_HOST = environment.text('DATABASE_HOST')
+DATABASE_HOST = environment.text('DATABASE_HOST').strip('[]')
 database_engine = environment.text('DATABASE_ENGINE', 'postgresql')
 database_kind = database_engine.rpartition('.')[2]
 if '.' not in database_engine:
