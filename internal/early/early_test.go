@@ -100,7 +100,7 @@ func TestIgnoredAtTheStart(t *testing.T) {
 		"trap '' HUP INT PIPE; ": "[hangup interrupt]",
 	} {
 		cmd := exec.Command("sh", "-c", trap+`exec "$0" -test.run='^TestAgain$' -test.v`, "/proc/"+fmt.Sprint(os.Getpid())+"/exe")
-		cmd.Env = append(os.Environ(), "EARLY_TEST=ignored")
+		cmd.Env = append(os.Environ(), "EARLY_TEST=ignored", "GORACE=atexit_sleep_ms=0")
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "ignored: "+want+"\n") {
 			t.Errorf("%q: %v: %s", trap, err, out)
@@ -110,7 +110,7 @@ func TestIgnoredAtTheStart(t *testing.T) {
 
 func again(what string) (string, error) {
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestAgain$", "-test.v")
-	cmd.Env = append(os.Environ(), "EARLY_TEST="+what)
+	cmd.Env = append(os.Environ(), "EARLY_TEST="+what, "GORACE=atexit_sleep_ms=0")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -71,7 +71,7 @@ func child(environment []string, argv ...string) (output string, code int) {
 	if len(argv) == 0 {
 		cmd.Args = []string{"shim.test", "-test.run=^TestChild$", "-test.v"}
 	}
-	cmd.Env = environment
+	cmd.Env = append(environment, "GORACE=atexit_sleep_ms=0")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
