@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -158,6 +159,9 @@ func splitList(text string) []string {
 // settings' problems and the plan's.
 func (s *prepared) decide(words []string) (modes.Plan, error) {
 	s.how = s.readHow()
+	if s.runtimeDir == "" {
+		s.runtimeDir = runtimeDir(s.environment)
+	}
 	m := s.readSettings(words)
 	plan, problems := modes.New(m, s.environment, s.facts(m))
 	s.list = append(s.list, problems...)
@@ -179,6 +183,11 @@ func (s *prepared) readHow() how {
 		grace: s.grace(), rewrite: s.signals(), decryption: s.decryption(),
 		output: s.choice(s.of("app-output"), "pass", "prefix", "json"),
 	}
+	if v := s.of("control"); v.set() {
+		if err := controlPath(v.text[0]); err != nil {
+			s.add(v, err)
+		}
+	}
 	if v := s.of("admin"); v.set() && v.text[0] != "off" {
 		address, err := command.ParseAddress(v.text[0])
 		if err != nil {
@@ -187,6 +196,15 @@ func (s *prepared) readHow() how {
 		h.admin = &address
 	}
 	return h
+}
+
+// controlPath says what is wrong with the path of a control socket: clients are
+// elsewhere, and sun_path of unix(7) has 108 bytes with the final NUL.
+func controlPath(path string) error {
+	if !filepath.IsAbs(path) || len(path) > 107 {
+		return errors.New("wanted: an absolute path of at most 107 bytes")
+	}
+	return nil
 }
 
 // grace is everything between the request to stop and KILL. It has to end

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/codeontap/entrypoint/internal/contract"
 	"github.com/codeontap/entrypoint/internal/env"
 )
@@ -41,9 +39,9 @@ type prepared struct {
 // prepare reads everything that can be read without asking anybody. The error
 // holds all that is wrong with the files; problems with settings are collected
 // until the caller asks for them.
-func (p *program) prepare(c *cli.Context) (*prepared, error) {
+func (p *program) prepare(flags map[string][]string) (*prepared, error) {
 	e, dropped := env.Parse(p.environ)
-	s := &prepared{given: given{flags: flagsGiven(c), env: e, table: settings()}, environment: e}
+	s := &prepared{given: given{flags: flags, env: e, table: settings()}, environment: e}
 	s.log = p.logger(s)
 	if dropped > 0 {
 		s.log.Warn("entries of the environment without a name or '=' are ignored", "entries", dropped)
@@ -54,7 +52,6 @@ func (p *program) prepare(c *cli.Context) (*prepared, error) {
 	files, err := env.ReadFiles(s.environment, contract.Names())
 	s.environment, s.env = files, files
 	s.log = p.logger(s) // .env may say how to log
-	s.runtimeDir = runtimeDir(s.environment)
 	if err := errors.Join(fileProblem, err); err != nil {
 		return s, &exitError{codeConfiguration, err}
 	}
@@ -124,6 +121,7 @@ func (s *prepared) chooseDirectory() string {
 	if v := s.of("dir"); v.set() {
 		if info, err := os.Stat(v.text[0]); err != nil || !info.IsDir() {
 			s.add(v, errors.New("wanted: a directory that is there"))
+			return "."
 		}
 		return v.text[0]
 	}

@@ -28,6 +28,9 @@ func (p *program) client(c *cli.Context, purpose admin.Purpose) (*admin.Client, 
 	path := ""
 	if v := settings.of("control"); v.set() {
 		path = v.text[0]
+		if err := controlPath(path); err != nil {
+			return nil, nil, nil, fail(v.code(), "cannot use %s: %w", v.name(), err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), askFor)
 	found, err := admin.Find(ctx, path, admin.SearchFolders(e.Get("XDG_RUNTIME_DIR").Reveal()), purpose)
