@@ -27,7 +27,7 @@ func (p *program) checkVerb(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return fail(codeUsage, "cannot check %d words: check takes none; see entrypoint check --help", c.NArg())
 	}
-	s, fileErr := p.prepare(c)
+	s, fileErr := p.prepare(flagsGiven(c))
 	s.how = s.readHow()
 	s.readSettings(nil)
 	if s.code() == codeUsage {

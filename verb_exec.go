@@ -14,12 +14,15 @@ import (
 	"github.com/codeontap/entrypoint/supervisor"
 )
 
-// execVerb runs one command once, as tini would.
-func (p *program) execVerb(c *cli.Context) error {
-	if c.NArg() == 0 {
+// execVerb is exec as the cli calls it.
+func (p *program) execVerb(c *cli.Context) error { return p.exec(flagsGiven(c), c.Args().Slice()) }
+
+// exec runs one command once, as tini would.
+func (p *program) exec(flags map[string][]string, words []string) error {
+	if len(words) == 0 {
 		return fail(codeUsage, "cannot run a command: none is given; entrypoint exec COMMAND [ARG...]")
 	}
-	s, err := p.prepare(c)
+	s, err := p.prepare(flags)
 	if err != nil {
 		return err
 	}
@@ -57,7 +60,7 @@ func (p *program) execVerb(c *cli.Context) error {
 			return fail(codeConfiguration, "cannot use the directory %s: %w", s.dir, err)
 		}
 	}
-	spec := modes.Exec(m, s.environment, c.Args().Slice())
+	spec := modes.Exec(m, s.environment, words)
 	endpoints := &execEndpoints{prepared: s, listener: adminListener, done: make(chan struct{})}
 	start := &supervisor.Starter{Reaper: reaper, Ignored: early.Ignored(), Forked: func(pid int) {
 		early.CatchRest()

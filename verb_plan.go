@@ -11,7 +11,7 @@ import (
 // changes nothing, and shows no value unless told to, and then none that was
 // encrypted.
 func (p *program) planVerb(c *cli.Context) error {
-	s, fileErr := p.prepare(c)
+	s, fileErr := p.prepare(flagsGiven(c))
 	if fileErr != nil {
 		return fileErr
 	}
