@@ -1,0 +1,32 @@
+// Package chaos proves the supervision against the kernel: the built binary as
+// PID 1 while everything around it goes wrong, stopped at any instant, killed for
+// memory, asked from outside all the while.
+package chaos
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"github.com/codeontap/entrypoint/test/internal/ns"
+)
+
+// binary is the entrypoint under test.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	flag.Parse()
+	// They wait more than they work: as many as cores would take twice as long.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		return 1
+	}
+	return ns.Main(m, "../..", &binary)
+}
+
+// run is the command line of the verb with a script to supervise.
+func run(script string, flags ...string) []string {
+	words := append([]string{"run"}, flags...)
+	return append(words, "--", "sh", "-c", script)
+}
