@@ -330,7 +330,7 @@ func (g *group) copies() []*Copy {
 // does not become ready; the old ones then go on serving.
 func (g *group) restart(fresh command.Spec) error {
 	if !g.rolling.TryLock() {
-		return errors.New("cannot restart: a restart is under way")
+		return errors.New("a restart is under way")
 	}
 	defer g.rolling.Unlock()
 	beside := len(g.spec.Bind) > 0
@@ -397,11 +397,11 @@ func (g *group) replace(i int, fresh command.Spec, beside bool) error {
 func (g *group) ending() error {
 	switch {
 	case g.stops > 0 || g.givenUp != nil:
-		return errors.New("cannot restart: stopping")
+		return errors.New("stopping")
 	case g.over:
-		return errors.New("cannot restart: " + g.spec.Name + " has ended")
+		return errors.New("" + g.spec.Name + " has ended")
 	case g.spec.Once:
-		return errors.New("cannot restart: " + g.spec.Name + " runs to its end")
+		return errors.New("" + g.spec.Name + " runs to its end")
 	}
 	return nil
 }
@@ -439,9 +439,9 @@ func (g *group) awaitReady(c *Copy) error {
 	case <-c.settled:
 		return g.notReady(c)
 	case <-g.stopping:
-		return errors.New("cannot restart: stopping")
+		return errors.New("stopping")
 	case <-timer.C:
-		return fmt.Errorf("cannot restart: new copy %d was not ready within %s", c.index, patience)
+		return fmt.Errorf("new copy %d was not ready within %s", c.index, patience)
 	}
 }
 
@@ -457,9 +457,9 @@ func (g *group) notReady(c *Copy) error {
 	}
 	switch {
 	case status.LastExit != nil:
-		return fmt.Errorf("cannot restart: new copy %d failed: %s", c.index, status.LastExit)
+		return fmt.Errorf("new copy %d failed: %s", c.index, status.LastExit)
 	case status.State.over():
-		return errors.New("cannot restart: stopping")
+		return errors.New("stopping")
 	}
 	return nil
 }

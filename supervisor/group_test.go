@@ -327,7 +327,7 @@ func TestOnce(t *testing.T) {
 	tell(t, "it is not restarted", func(s *story) {
 		s.start(taskSpec())
 		s.life(s.t, 0)
-		if err := s.Restart(taskSpec()); err == nil || err.Error() != "cannot restart: task runs to its end" {
+		if err := s.Restart(taskSpec()); err == nil || err.Error() != "task runs to its end" {
 			s.t.Errorf("%v", err)
 		}
 	})

@@ -210,7 +210,7 @@ func TestARollThatFails(t *testing.T) {
 		s.serving(shared(2))
 		done := s.roll(shared(2))
 		s.life(s.t, 2).end(exited(3))
-		still(s, done, "cannot restart: new copy 0 failed: exit code 3")
+		still(s, done, "new copy 0 failed: exit code 3")
 	})
 	tell(t, "it hangs at import", func(s *story) {
 		spec := shared(2)
@@ -219,7 +219,7 @@ func TestARollThatFails(t *testing.T) {
 		done := s.roll(spec)
 		s.life(s.t, 2)
 		began := time.Now()
-		still(s, done, "cannot restart: new copy 0 was not ready within 1m10s")
+		still(s, done, "new copy 0 was not ready within 1m10s")
 		if got := s.lives[2].signals(); len(got) == 0 || got[0] != "TERM 103 1m10s" || time.Since(began) < time.Hour {
 			s.t.Errorf("%v", got)
 		}
@@ -228,7 +228,7 @@ func TestARollThatFails(t *testing.T) {
 		s.serving(shared(2))
 		s.refuse = always(errMissing)
 		done := s.roll(shared(2))
-		if got := s.result(done); got != "cannot restart: new copy 0 failed: cannot run app: not found in PATH" {
+		if got := s.result(done); got != "new copy 0 failed: cannot run app: not found in PATH" {
 			s.t.Error(got)
 		}
 		s.refuse = nil
@@ -270,7 +270,7 @@ func TestARollThatFails(t *testing.T) {
 		s.serving(spec)
 		done := s.roll(spec)
 		s.life(s.t, 2).end(exited(1))
-		if got := s.result(done); got != "cannot restart: new copy 0 failed: exit code 1" {
+		if got := s.result(done); got != "new copy 0 failed: exit code 1" {
 			s.t.Error(got)
 		}
 		s.wait(time.Second)
@@ -285,7 +285,7 @@ func TestARestartDuringSomethingElse(t *testing.T) {
 		s.serving(shared(1))
 		done := s.roll(shared(1))
 		fresh := s.life(s.t, 1)
-		if got := text(s.Restart(shared(1))); got != "cannot restart: a restart is under way" {
+		if got := text(s.Restart(shared(1))); got != "a restart is under way" {
 			s.t.Error(got)
 		}
 		s.ready(fresh)
@@ -294,7 +294,7 @@ func TestARestartDuringSomethingElse(t *testing.T) {
 		}
 	})
 	tell(t, "nothing", func(s *story) {
-		if got := text(s.Restart(shared(1))); got != "cannot restart: nothing runs yet" {
+		if got := text(s.Restart(shared(1))); got != "nothing runs yet" {
 			s.t.Error(got)
 		}
 	})
@@ -302,7 +302,7 @@ func TestARestartDuringSomethingElse(t *testing.T) {
 		s.serving(shared(1))
 		s.lives[0].on = nil
 		s.Stop()
-		if got := text(s.Restart(shared(1))); got != "cannot restart: stopping" {
+		if got := text(s.Restart(shared(1))); got != "stopping" {
 			s.t.Error(got)
 		}
 		if s.count() != 1 {
@@ -315,7 +315,7 @@ func TestARestartDuringSomethingElse(t *testing.T) {
 		s.serving(spec)
 		s.lives[0].end(exited(0))
 		s.outcome()
-		if got := text(s.Restart(spec)); got != "cannot restart: web has ended" || s.count() != 1 {
+		if got := text(s.Restart(spec)); got != "web has ended" || s.count() != 1 {
 			s.t.Errorf("%s, %d lives", got, s.count())
 		}
 	})
@@ -329,7 +329,7 @@ func TestAStopDuringARestart(t *testing.T) {
 			done := s.roll(shared(n))
 			s.life(s.t, n)
 			s.Stop()
-			if got := s.result(done); got != "cannot restart: stopping" {
+			if got := s.result(done); got != "stopping" {
 				s.t.Error(got)
 			}
 			if o := s.outcome(); o.Code != 0 || !o.Stopped || o.Killed {
@@ -367,7 +367,7 @@ func TestAStopDuringARestart(t *testing.T) {
 		s.wait(time.Second)
 		s.Stop()
 		s.lives[0].end(exited(0))
-		if got := s.result(done); got != "cannot restart: stopping" {
+		if got := s.result(done); got != "stopping" {
 			s.t.Error(got)
 		}
 		if o := s.outcome(); o.Code != 0 || s.count() != 1 {
@@ -381,7 +381,7 @@ func TestAStopDuringARestart(t *testing.T) {
 		done := s.roll(spec)
 		s.life(s.t, 1)
 		s.Stop()
-		if got := s.result(done); got != "cannot restart: stopping" {
+		if got := s.result(done); got != "stopping" {
 			s.t.Error(got)
 		}
 		s.expect(0, Ready) // the old one, until the drain is over

@@ -160,7 +160,7 @@ func (s *Supervisor) Restart(fresh command.Spec) error {
 	g := s.current
 	s.mu.Unlock()
 	if g == nil {
-		return errors.New("cannot restart: nothing runs yet")
+		return errors.New("nothing runs yet")
 	}
 	return g.restart(fresh)
 }
