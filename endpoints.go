@@ -13,6 +13,7 @@ import (
 
 	"github.com/codeontap/entrypoint/internal/admin"
 	"github.com/codeontap/entrypoint/internal/command"
+	"github.com/codeontap/entrypoint/internal/env"
 	"github.com/codeontap/entrypoint/internal/metrics"
 	"github.com/codeontap/entrypoint/supervisor"
 )
@@ -149,11 +150,16 @@ func (r *runner) restartSoon() {
 }
 
 // freshSpec decides anew what to run, from the environment that we were started
-// with: what was encrypted is decrypted again.
+// with: files are read and ciphertexts decrypted again, because a rotated secret
+// comes by either.
 func (r *runner) freshSpec(ctx context.Context) (command.Spec, error) {
 	s := *r.prepared
 	s.problems = problems{}
-	s.environment, s.env = r.encrypted, r.encrypted
+	s.environment, _ = env.Parse(r.environ)
+	s.env = s.environment
+	if err := s.readFiles(); err != nil {
+		return command.Spec{}, err
+	}
 	if _, err := s.decrypt(ctx, r.reaper); err != nil {
 		return command.Spec{}, err
 	}

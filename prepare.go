@@ -48,14 +48,20 @@ func (p *program) prepare(flags map[string][]string) (*prepared, error) {
 	}
 	s.platform = s.choosePlatform()
 	s.dir = s.chooseDirectory()
-	fileProblem := s.readDotenv()
+	err := s.readFiles()
+	s.log = p.logger(s) // .env may say how to log
+	return s, err
+}
+
+// readFiles merges .env, where it counts, and the values of X_FILE.
+func (s *prepared) readFiles() error {
+	dotenv := s.readDotenv()
 	files, err := env.ReadFiles(s.environment, contract.Names())
 	s.environment, s.env = files, files
-	s.log = p.logger(s) // .env may say how to log
-	if err := errors.Join(fileProblem, err); err != nil {
-		return s, &exitError{codeConfiguration, err}
+	if err := errors.Join(dotenv, err); err != nil {
+		return &exitError{codeConfiguration, err}
 	}
-	return s, nil
+	return nil
 }
 
 func (p *program) logger(s *prepared) *slog.Logger {

@@ -67,7 +67,6 @@ type runner struct {
 	reaper     *reap.Reaper
 	sockets    *listen.Set
 	supervisor *supervisor.Supervisor
-	encrypted  env.Environment // as it was before decryption
 
 	began   time.Time
 	opened  chan struct{} // closed when the endpoints are to be opened
@@ -86,7 +85,6 @@ type runner struct {
 // /readyz says 503 while processes drain.
 func (r *runner) run() (err error) {
 	r.began = time.Now()
-	r.encrypted = r.environment
 	adminListener, err := r.how.listenAdmin()
 	if err != nil {
 		return err
