@@ -1,19 +1,21 @@
 package web
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
 // roles are the servers that the test binary plays.
 func roles() map[string]func(args []string) int {
 	return map[string]func([]string) int{
-		"server": server,
+		"server":   server,
+		"stubborn": stubborn,
+		"deaf":     deaf,
 	}
 }
 
@@ -28,19 +30,50 @@ func server([]string) int {
 	return serve(l)
 }
 
+// serve answers with our pid until TERM, and then to everybody whom it has
+// accepted: Shutdown of net/http would hang up on connections whose request it
+// has not read yet.
 func serve(l net.Listener) int {
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, os.Getpid())
-	})}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
-	ended := make(chan struct{})
+	var connections sync.WaitGroup
+	s := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) }),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				connections.Add(1)
+			case http.StateClosed:
+				connections.Done()
+			}
+		},
+	}
+	s.SetKeepAlivesEnabled(false)
 	go func() {
-		defer close(ended)
 		<-stop
-		_ = s.Shutdown(context.Background())
+		l.Close()
 	}()
 	_ = s.Serve(l)
-	<-ended
+	connections.Wait()
+	return 0
+}
+
+// stubborn ignores descriptor 3 and binds the address by itself.
+func stubborn(args []string) int {
+	l, err := net.Listen("tcp", args[0])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return serve(l)
+}
+
+// deaf closes descriptor 3, as a server does that tidies up what it does not
+// know, and serves nobody.
+func deaf([]string) int {
+	_ = syscall.Close(3)
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	<-stop
 	return 0
 }
