@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"syscall"
 )
 
 // The exit codes that are ours; sysexits(3) where it has one. The
@@ -52,6 +53,8 @@ func codeOf(err error) int {
 		return int(code)
 	case errors.As(err, &known):
 		return known.code
+	case errors.Is(err, syscall.EPIPE): // who read our output has gone
+		return codeTemporary
 	}
 	return codeBug
 }

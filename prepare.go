@@ -10,6 +10,7 @@ import (
 
 	"github.com/codeontap/entrypoint/internal/contract"
 	"github.com/codeontap/entrypoint/internal/env"
+	"github.com/codeontap/entrypoint/modes"
 )
 
 // The platforms, as APP_PLATFORM names them.
@@ -36,10 +37,10 @@ type prepared struct {
 	how         how
 }
 
-// prepare reads everything that can be read without asking anybody. The error
-// holds all that is wrong with the files; problems with settings are collected
-// until the caller asks for them.
-func (p *program) prepare(flags map[string][]string) (*prepared, error) {
+// prepare reads everything that can be read without asking anybody. What is
+// wrong with files and settings is collected until the caller asks for it, so
+// that all of it is told at once.
+func (p *program) prepare(flags map[string][]string) *prepared {
 	e, dropped := env.Parse(p.environ)
 	s := &prepared{given: given{flags: flags, env: e, table: settings()}, environment: e}
 	s.log = p.logger(s)
@@ -48,9 +49,13 @@ func (p *program) prepare(flags map[string][]string) (*prepared, error) {
 	}
 	s.platform = s.choosePlatform()
 	s.dir = s.chooseDirectory()
-	err := s.readFiles()
+	if err := s.readFiles(); err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			s.list = append(s.list, modes.Problem{Message: line, Code: codeConfiguration})
+		}
+	}
 	s.log = p.logger(s) // .env may say how to log
-	return s, err
+	return s
 }
 
 // readFiles merges .env, where it counts, and the values of X_FILE.

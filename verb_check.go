@@ -27,7 +27,7 @@ func (p *program) checkVerb(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return fail(codeUsage, "cannot check %d words: check takes none; see entrypoint check --help", c.NArg())
 	}
-	s, fileErr := p.prepare(flagsGiven(c))
+	s := p.prepare(flagsGiven(c))
 	s.how = s.readHow()
 	s.readSettings(nil)
 	if s.code() == codeUsage {
@@ -39,12 +39,11 @@ func (p *program) checkVerb(c *cli.Context) error {
 		r.Problems = append(r.Problems, contract.Problem{Set: set, Variable: variable, Problem: problem, Hint: hint})
 		code = codeConfiguration
 	}
-	if fileErr != nil {
-		for line := range strings.SplitSeq(fileErr.Error(), "\n") {
-			add("files", "", line, "")
-		}
-	}
 	for _, problem := range s.list {
+		if problem.Name == "" {
+			add("files", "", problem.Message, "")
+			continue
+		}
 		add("settings", problem.Name, "not usable", problem.Message)
 	}
 	candidates := kms.Classify(s.environment, s.how.mode)
@@ -108,7 +107,7 @@ func (p *program) printReport(r report, asJSON bool) error {
 	}
 	for _, c := range r.Ciphertexts {
 		line := fmt.Sprintf("ciphertext  %s: %s", c.Variable, c.Result)
-		if c.Generation != "" {
+		if c.KeyGroup != "" && c.PlaintextLength > 0 {
 			line += fmt.Sprintf(", %s layout, key %s, %d bytes of plaintext", c.Generation, c.KeyGroup, c.PlaintextLength)
 		}
 		say("%s", line)

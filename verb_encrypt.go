@@ -27,10 +27,7 @@ func (p *program) encryptVerb(c *cli.Context) error {
 			return fail(codeUsage, "cannot encrypt: a name has letters, digits and _ and begins with no digit; values are read from the terminal or stdin")
 		}
 	}
-	s, err := p.prepare(flagsGiven(c))
-	if err != nil {
-		return err
-	}
+	s := p.prepare(flagsGiven(c))
 	s.how = s.readHow()
 	if err := s.settled(); err != nil {
 		return err

@@ -22,10 +22,7 @@ func (p *program) exec(flags map[string][]string, words []string) error {
 	if len(words) == 0 {
 		return fail(codeUsage, "cannot run a command: none is given; entrypoint exec COMMAND [ARG...]")
 	}
-	s, err := p.prepare(flags)
-	if err != nil {
-		return err
-	}
+	s := p.prepare(flags)
 	s.how = s.readHow()
 	if err := s.settled(); err != nil {
 		return err

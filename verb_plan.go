@@ -11,10 +11,7 @@ import (
 // changes nothing, and shows no value unless told to, and then none that was
 // encrypted.
 func (p *program) planVerb(c *cli.Context) error {
-	s, fileErr := p.prepare(flagsGiven(c))
-	if fileErr != nil {
-		return fileErr
-	}
+	s := p.prepare(flagsGiven(c))
 	plan, err := s.decide(c.Args().Slice())
 	states := map[string]string{}
 	for _, candidate := range kms.Classify(s.environment, kms.Auto) {

@@ -42,10 +42,7 @@ func (p *program) supervise(c *cli.Context) error {
 	if verb, yes := misplaced(p.args, c.Args().Slice()); yes {
 		return fail(codeUsage, "cannot read %s after flags: flags stand after the verb; entrypoint %s [flags], or -- %s for a program of that name", verb, verb, verb)
 	}
-	s, err := p.prepare(flagsGiven(c))
-	if err != nil {
-		return err
-	}
+	s := p.prepare(flagsGiven(c))
 	plan, err := s.decide(c.Args().Slice())
 	if err != nil {
 		return err
