@@ -302,13 +302,16 @@ func shortFolder(t *testing.T) string {
 	return dir
 }
 
-// write makes a file.
+// write makes a file, and of a script a program.
 func write(t *testing.T, dir, name, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
 	err := os.MkdirAll(filepath.Dir(path), 0o755)
 	if err == nil {
 		err = os.WriteFile(path, []byte(text), 0o644)
+	}
+	if err == nil && filepath.Ext(name) == ".sh" {
+		err = os.Chmod(path, 0o755)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -95,9 +95,9 @@ func newAviary(t *testing.T) aviary {
 		inDotenv.core, strings.ReplaceAll(quoted.text(), "'", `\'`)))
 	write(t, a.dir, "manage.py", "# not run here: every mode has its script\n")
 	for _, mode := range []string{"web", "worker", "beat"} {
-		write(t, a.dir, "container-"+mode+".sh", show+"echo up\nexec sleep 600\n")
+		write(t, a.dir, "container-"+mode+".sh", "#!/bin/sh\n"+show+"echo up\nexec sleep 600\n")
 	}
-	write(t, a.dir, "container-task.sh", show)
+	write(t, a.dir, "container-task.sh", "#!/bin/sh\n"+show)
 	return a
 }
 
