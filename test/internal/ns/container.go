@@ -48,13 +48,15 @@ type Container struct {
 	Done chan struct{} // closed at the end; then Code is set
 	Code int           // minus n if PID 1 itself was killed by signal n
 
-	space string // the pid namespace
-	ran   time.Duration
+	process *os.Process
+	space   string // the pid namespace
+	ran     time.Duration
+	endOnce sync.Once
 }
 
-// prologue makes the mounts private before anything is mounted: nothing may
-// reach the machine's own.
-const prologue = `mount --make-rprivate / && mount -t proc proc /proc || exit 99
+// prologue mounts the namespace's own table of processes. The mounts are private
+// already, because that is what Go does with Unshareflags.
+const prologue = `mount -t proc proc /proc || exit 99
 `
 
 // Start starts the binary and returns when it was executed.
@@ -68,7 +70,6 @@ func Start(t *testing.T, s Story) *Container {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(home) })
 	folder := fmt.Sprintf("entrypoint-%d", os.Geteuid())
 	c := &Container{Story: s, t: t, Home: home, Socket: filepath.Join(home, folder, "entrypoint.sock"), Stdout: &Output{}, Stderr: &Output{}, Done: make(chan struct{})}
 	words := append([]string{"-c", prologue + s.Before + "\nexec \"$@\"", "sh"}, s.Wrap...)
@@ -89,11 +90,12 @@ func Start(t *testing.T, s Story) *Container {
 	if s.Stderr != nil {
 		cmd.Stderr = s.Stderr
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS, Setsid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS, Setsid: true}
 	if err := cmd.Start(); err != nil {
+		os.RemoveAll(home)
 		t.Fatalf("cannot start a pid namespace: %v", err)
 	}
-	c.PID = cmd.Process.Pid
+	c.process, c.PID = cmd.Process, cmd.Process.Pid
 	// Before the wait for its end: the process keeps its entry until then.
 	c.space, _ = os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", c.PID))
 	go func() {
@@ -105,17 +107,24 @@ func Start(t *testing.T, s Story) *Container {
 		}
 		close(c.Done)
 	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-c.Done
-		c.NoTrace()
-	})
+	t.Cleanup(c.End)
 	c.Until("the binary is executed", func() bool {
 		link, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", c.PID))
 		return filepath.Base(link) == filepath.Base(s.Binary) || c.ended()
 	})
 	c.ran = c.onProcessor()
 	return c
+}
+
+// End ends it, if it has not ended by itself, and removes its folder. The end of
+// the test does it at the latest.
+func (c *Container) End() {
+	c.endOnce.Do(func() {
+		_ = c.process.Kill()
+		<-c.Done
+		c.NoTrace()
+		os.RemoveAll(c.Home)
+	})
 }
 
 func (c *Container) ended() bool {
@@ -182,7 +191,7 @@ func (c *Container) WantExit(want ...int) {
 // Signal sends to PID 1, from outside.
 func (c *Container) Signal(s syscall.Signal) {
 	c.t.Helper()
-	if err := syscall.Kill(c.PID, s); err != nil {
+	if err := c.process.Signal(s); err != nil {
 		c.t.Fatalf("cannot send %v: %v\n%s", s, err, c)
 	}
 }
@@ -193,7 +202,7 @@ func (c *Container) Signal(s syscall.Signal) {
 func (c *Container) HasRun(wanted time.Duration) {
 	c.t.Helper()
 	c.Until("it has run", func() bool {
-		return c.onProcessor()-c.ran >= wanted || len(c.Processes()) > 0 || c.ended()
+		return c.onProcessor()-c.ran >= wanted || c.hasChild() || c.ended()
 	})
 }
 
@@ -207,6 +216,16 @@ func (c *Container) onProcessor() (ran time.Duration) {
 		ran += time.Duration(ns)
 	}
 	return ran
+}
+
+func (c *Container) hasChild() bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", c.PID))
+	for _, path := range threads {
+		if text, _ := os.ReadFile(path); len(text) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Get asks the control socket; 0 is no answer.
