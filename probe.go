@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/codeontap/entrypoint/internal/command"
 	"github.com/codeontap/entrypoint/internal/env"
 	"github.com/codeontap/entrypoint/internal/health"
+	"github.com/codeontap/entrypoint/internal/listen"
 	"github.com/codeontap/entrypoint/internal/reap"
 	"github.com/codeontap/entrypoint/supervisor"
 )
@@ -29,13 +31,34 @@ func own(spec command.Spec, life supervisor.Life) bool {
 	return false
 }
 
-// checkOf makes the check of a program, or of one copy of it.
-func (r *runner) checkOf(spec command.Spec, h command.Health, address command.Address, index int) health.Check {
+// checkOf makes the check of a program, or of one copy of it: life is nil for
+// the whole.
+func (r *runner) checkOf(spec command.Spec, h command.Health, address command.Address, index int, life supervisor.Life) health.Check {
 	h.Target = strings.ReplaceAll(h.Target, "{index}", strconv.Itoa(index))
 	argv, _ := command.Words(h.Target) // was read before
-	return health.New(h, health.Subject{
+	subject := health.Subject{
 		Address: address, Dir: spec.Dir, Argv: argv, Run: r.checkRunner(spec.Env, spec.Dir),
-	})
+	}
+	if life != nil && !address.IsUnix() {
+		subject.Ours = func(conn net.Conn) (ours, settled bool) { return acceptedBy(life, conn) }
+	}
+	return health.New(h, subject)
+}
+
+// acceptedBy tells whether a process of this copy has accepted the connection:
+// the copies share one socket, and an old copy's answer says nothing of a new
+// one. What cannot be seen counts as the copy's own: then the first answer has to
+// do.
+func acceptedBy(life supervisor.Life, conn net.Conn) (ours, settled bool) {
+	inode, found := listen.Taken(conn)
+	switch {
+	case !found:
+		return true, true
+	case inode == 0:
+		return false, false
+	}
+	holds, seen := life.Holds(inode)
+	return holds || !seen, true
 }
 
 // probe is the supervisor's Probe: ready with the first answer, and where the
@@ -49,7 +72,7 @@ func (r *runner) probe(ctx context.Context, spec command.Spec, index int, life s
 	if h.Kind == command.HealthNone {
 		h = command.Health{Kind: command.HealthHTTP} // any answer
 	}
-	check := r.checkOf(spec, h, address, index)
+	check := r.checkOf(spec, h, address, index, life)
 	first, cancel := context.WithCancel(ctx)
 	health.NewProber("first answer", check, eager, func(result health.Result) {
 		if result.Up {

@@ -347,7 +347,7 @@ func (r *runner) startChecks(spec command.Spec) (stop func()) {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	prober := health.NewProber(spec.Health.String(), r.checkOf(spec, spec.Health, r.askedAddress(spec), 0), spec.Health, func(result health.Result) {
+	prober := health.NewProber(spec.Health.String(), r.checkOf(spec, spec.Health, r.askedAddress(spec), 0, nil), spec.Health, func(result health.Result) {
 		if !result.Up {
 			r.log.Warn("check fails: "+spec.Health.String(), "error", result.Last)
 		}

@@ -18,8 +18,8 @@ import (
 )
 
 // Probe watches one life and tells what it finds: ready or not, and why it is to
-// be replaced. It runs until ctx ends. Of the life it may use Private alone; the
-// rest is the copy's own.
+// be replaced. It runs until ctx ends. Of the life it may use Private and Holds
+// alone; the rest is the copy's own.
 type Probe func(ctx context.Context, spec command.Spec, index int, life Life, ready func(bool), replace func(reason string))
 
 // parts are the things that a copy works with; they are the seams of its tests.

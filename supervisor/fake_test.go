@@ -90,8 +90,9 @@ func (l *fakeLife) Status() syscall.WaitStatus {
 	defer l.mu.Unlock()
 	return l.main.status
 }
-func (l *fakeLife) Empty() <-chan struct{} { return l.empty }
-func (l *fakeLife) Private() string        { return "" }
+func (l *fakeLife) Empty() <-chan struct{}   { return l.empty }
+func (l *fakeLife) Private() string          { return "" }
+func (l *fakeLife) Holds(uint64) (_, _ bool) { return false, false }
 
 func (l *fakeLife) Adopt() bool {
 	l.mu.Lock()

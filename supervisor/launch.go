@@ -89,6 +89,7 @@ func (s *Starter) start(spec command.Spec, index int, foreground bool) (*life, e
 		l.Close()
 		return nil, refusal(path, program, err)
 	}
+	l.group = l.process.Group()
 	if l.output != nil {
 		l.output.started()
 	}
@@ -141,7 +142,8 @@ func copyEnvironment(spec command.Spec, index int) env.Environment {
 // life is a Life over the reaper.
 type life struct {
 	reaper  *reap.Reaper
-	process *reap.Process
+	process *reap.Process // the main one; Adopt changes it
+	group   *reap.Group
 	private *listen.Socket
 	output  *stream
 
@@ -200,6 +202,8 @@ func (l *life) Private() string {
 	}
 	return l.private.Address.Path
 }
+
+func (l *life) Holds(inode uint64) (holds, seen bool) { return l.group.Holds(inode) }
 
 func (l *life) Survivors() []string {
 	members := l.process.Group().Members()

@@ -27,6 +27,9 @@ type Life interface {
 	// Private is the path of the unix socket that this life alone listens on, or
 	// "".
 	Private() string
+	// Holds reports whether a process of the group has the socket of this inode
+	// open, as far as that is seen.
+	Holds(inode uint64) (holds, seen bool)
 	// Survivors names the processes of the group for the log.
 	Survivors() []string
 	// Close frees what the life has held beside its processes. It returns the last

@@ -29,9 +29,13 @@ type Runner func(ctx context.Context, argv []string) error
 // is asked listens, and by what means.
 type Subject struct {
 	Address command.Address // http: the copy's private socket, or the shared one
-	Dir     string          // file: what a relative path is relative to
-	Argv    []string        // exec: the words of the command
-	Run     Runner          // exec
+	// Ours tells, of an address that several share, whether the one who is asked has
+	// accepted the connection; settled is false while nobody has. nil: whoever answers
+	// is right.
+	Ours func(net.Conn) (ours, settled bool)
+	Dir  string   // file: what a relative path is relative to
+	Argv []string // exec: the words of the command
+	Run  Runner   // exec
 }
 
 // New makes the check that h describes; nil for HealthNone. An http check
@@ -40,7 +44,7 @@ type Subject struct {
 func New(h command.Health, s Subject) Check {
 	switch h.Kind {
 	case command.HealthHTTP:
-		return HTTP(s.Address, h.Target)
+		return HTTP(s.Address, h.Target, s.Ours)
 	case command.HealthTCP:
 		return TCP(h.Target)
 	case command.HealthExec:
@@ -61,8 +65,8 @@ const maxHeader = 64 << 10
 // HTTP gets a path, with a query if there is one, from a socket of our own
 // program: 200 to 399 is well. An empty path is / with any answer. Nothing is
 // kept open between two looks: a connection that idles occupies a synchronous
-// worker of the application.
-func HTTP(a command.Address, path string) Check {
+// worker of the application. ours may be nil; see Subject.
+func HTTP(a command.Address, path string, ours func(net.Conn) (ours, settled bool)) Check {
 	wellStatus := func(code int) bool { return code >= 200 && code < 400 }
 	if path == "" {
 		path, wellStatus = "/", func(int) bool { return true }
@@ -70,7 +74,15 @@ func HTTP(a command.Address, path string) Check {
 	client := &http.Client{
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialAddress(ctx, a)
+				conn, err := dialAddress(ctx, a)
+				if err != nil || ours == nil {
+					return conn, err
+				}
+				if err := accepted(ctx, conn, ours); err != nil {
+					conn.Close()
+					return nil, err
+				}
+				return conn, nil
 			},
 			DisableKeepAlives:      true,
 			DisableCompression:     true,
@@ -93,6 +105,31 @@ func HTTP(a command.Address, path string) Check {
 			return fmt.Errorf("the answer is %d", response.StatusCode)
 		}
 		return nil
+	}
+}
+
+// acceptedEvery is how often it is looked who has accepted a connection: it may
+// wait in the queue for as long as every process is busy.
+const acceptedEvery = 20 * time.Millisecond
+
+// accepted waits until somebody has accepted the connection. The request is not
+// sent before: many servers close the connection with the answer, and then
+// nobody can be seen at its other end.
+func accepted(ctx context.Context, conn net.Conn, ours func(net.Conn) (ours, settled bool)) error {
+	again := time.NewTicker(acceptedEvery)
+	defer again.Stop()
+	for {
+		switch mine, settled := ours(conn); {
+		case settled && mine:
+			return nil
+		case settled:
+			return errors.New("another copy has answered")
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -79,7 +79,7 @@ func TestHTTPAnswers(t *testing.T) {
 		{"/status/200?token=s3cret", ""},
 		{"", ""}, // any answer
 	} {
-		err := HTTP(a, look.path)(t.Context())
+		err := HTTP(a, look.path, nil)(t.Context())
 		if got := text(err); got != look.want {
 			t.Errorf("path %q: %q, want %q", look.path, got, look.want)
 		}
@@ -97,7 +97,7 @@ func TestHTTPReachesWildcardsByLoopback(t *testing.T) {
 	l := listen(t, "tcp4", "127.0.0.1:0")
 	serve(t, l, func(http.ResponseWriter, *http.Request) {})
 	for _, host := range []string{"", "0.0.0.0", "127.0.0.1"} {
-		if err := HTTP(tcpAddress(t, l, host), "/")(t.Context()); err != nil {
+		if err := HTTP(tcpAddress(t, l, host), "/", nil)(t.Context()); err != nil {
 			t.Errorf("bound to %q: %v", host, err)
 		}
 	}
@@ -108,7 +108,7 @@ func TestHTTPReachesWildcardsByLoopback(t *testing.T) {
 	}
 	serve(t, six, func(http.ResponseWriter, *http.Request) {})
 	for _, host := range []string{"", "::", "::1"} {
-		if err := HTTP(tcpAddress(t, six, host), "/")(t.Context()); err != nil {
+		if err := HTTP(tcpAddress(t, six, host), "/", nil)(t.Context()); err != nil {
 			t.Errorf("bound to %q: %v", host, err)
 		}
 	}
@@ -127,7 +127,7 @@ func TestHTTPKeepsNoConnection(t *testing.T) {
 	}}
 	s.Start()
 	defer s.Close()
-	check := HTTP(tcpAddress(t, l, "127.0.0.1"), "")
+	check := HTTP(tcpAddress(t, l, "127.0.0.1"), "", nil)
 	for range 2 {
 		if err := check(t.Context()); err != nil {
 			t.Fatal(err)
@@ -158,7 +158,7 @@ func TestHTTPOddServers(t *testing.T) {
 				_, _ = conn.Read(make([]byte, 1))
 				_, _ = io.WriteString(conn, server.answer)
 			}()
-			err := HTTP(tcpAddress(t, l, "127.0.0.1"), "")(t.Context())
+			err := HTTP(tcpAddress(t, l, "127.0.0.1"), "", nil)(t.Context())
 			if (err == nil) != server.well {
 				t.Errorf("error: %v", err)
 			}
@@ -170,7 +170,7 @@ func TestErrorsHoldNoURL(t *testing.T) {
 	l := listen(t, "tcp", "127.0.0.1:0")
 	a := tcpAddress(t, l, "127.0.0.1")
 	l.Close()
-	err := HTTP(a, "/?token=s3cret")(t.Context())
+	err := HTTP(a, "/?token=s3cret", nil)(t.Context())
 	if text(err) != "connection refused" {
 		t.Errorf("%v", err)
 	}
@@ -247,5 +247,36 @@ func TestNew(t *testing.T) {
 		if got := text(check(t.Context())); got != want {
 			t.Errorf("%s: %q, want %q", spec, got, want)
 		}
+	}
+}
+
+// Of an address that several share, an answer counts only when the one who is
+// asked has taken the connection; the request is not sent to another, and not
+// before somebody has.
+func TestHTTPOfOneAmongSeveral(t *testing.T) {
+	asked := make(chan struct{}, 8)
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked <- struct{}{} }))
+	defer server.Close()
+	a, err := command.ParseAddress(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	looks := 0
+	ours := func(net.Conn) (bool, bool) {
+		looks++
+		return true, looks == 3 // twice still in the queue
+	}
+	if err := HTTP(a, "", ours)(t.Context()); err != nil || looks != 3 || len(asked) != 1 {
+		t.Errorf("taken at the third look: %v after %d looks, asked %d times", err, looks, len(asked))
+	}
+	another := func(net.Conn) (bool, bool) { return false, true }
+	if err := HTTP(a, "", another)(t.Context()); err == nil || err.Error() != "another copy has answered" || len(asked) != 1 {
+		t.Errorf("taken by another: %v, asked %d times", err, len(asked))
+	}
+	never := func(net.Conn) (bool, bool) { return false, false }
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := HTTP(a, "", never)(ctx); err == nil || len(asked) != 1 {
+		t.Errorf("taken by nobody: %v, asked %d times", err, len(asked))
 	}
 }
