@@ -6,6 +6,7 @@ package chaos
 import (
 	"flag"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/codeontap/entrypoint/test/internal/ns"
@@ -29,4 +30,17 @@ func testMain(m *testing.M) int {
 func run(script string, flags ...string) []string {
 	words := append([]string{"run"}, flags...)
 	return append(words, "--", "sh", "-c", script)
+}
+
+// goOn lets a script go on that says `read line < $HOME/go`, a FIFO.
+func goOn(t *testing.T, c *ns.Container) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(c.Home, "go"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if _, err := f.WriteString("\n"); err != nil {
+		t.Fatal(err)
+	}
 }
