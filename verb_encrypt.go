@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/codeontap/entrypoint/internal/early"
@@ -63,7 +64,7 @@ func (p *program) encryptVerb(c *cli.Context) error {
 	}
 	for i, name := range names {
 		if _, err := fmt.Fprintf(p.stdout, "%s=%s\n", name, texts[i]); err != nil {
-			return fail(codeTemporary, "cannot write the result: %v", err)
+			return fail(codeTemporary, "cannot write the result: %w", err)
 		}
 	}
 	return nil
@@ -90,7 +91,7 @@ func (p *program) readValues(s *prepared, names []string) ([]env.Secret, error) 
 	if len(names) == 1 {
 		all, err := io.ReadAll(io.LimitReader(p.stdin, most))
 		if err != nil {
-			return nil, fail(codeUsage, "cannot read the value from stdin: %v", err)
+			return nil, fail(codeUsage, "cannot read the value from stdin: %w", err)
 		}
 		value, cut := strings.CutSuffix(string(all), "\n")
 		if cut {
@@ -106,7 +107,7 @@ func (p *program) readValues(s *prepared, names []string) ([]env.Secret, error) 
 		values = append(values, env.NewSecret(strings.TrimSuffix(lines.Text(), "\r")))
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fail(codeUsage, "cannot read the values from stdin: %v", err)
+		return nil, fail(codeUsage, "cannot read the values from stdin: %w", err)
 	}
 	if len(values) != len(names) {
 		return nil, fail(codeUsage, "cannot encrypt: %d names and %d lines on stdin; wanted: a line for each name", len(names), len(values))
@@ -114,35 +115,49 @@ func (p *program) readValues(s *prepared, names []string) ([]env.Secret, error) 
 	return values, nil
 }
 
-// askValues asks once per name. A signal ends it with the terminal as it was.
+// askValues asks once per name, without echo. However it ends, the terminal is as
+// it was.
 func (p *program) askValues(names []string) ([]env.Secret, error) {
 	fd := int(p.stdin.Fd())
-	before, err := term.GetState(fd)
-	if err != nil {
-		return nil, fail(codeUsage, "cannot read from the terminal: %v", err)
+	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err == nil {
+		quiet := *before
+		quiet.Lflag = quiet.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+		quiet.Iflag |= unix.ICRNL
+		err = unix.IoctlSetTermios(fd, unix.TCSETS, &quiet)
 	}
-	type typed struct {
-		text []byte
+	if err != nil {
+		return nil, fail(codeUsage, "cannot read from the terminal: %w", err)
+	}
+	defer func() {
+		_ = unix.IoctlSetTermios(fd, unix.TCSETS, before) // it may have gone
+		fmt.Fprintln(p.stderr)
+	}()
+	type line struct {
+		text string
 		err  error
 	}
+	lines := make(chan line)
+	go func() { // until the process ends, which waits in a read
+		terminal := bufio.NewReader(p.stdin)
+		for {
+			text, err := terminal.ReadString('\n')
+			lines <- line{text, err}
+		}
+	}()
 	var values []env.Secret
-	for _, name := range names {
+	for i, name := range names {
+		if i > 0 {
+			fmt.Fprintln(p.stderr)
+		}
 		fmt.Fprintf(p.stderr, "%s (not shown): ", name)
-		answer := make(chan typed, 1)
-		go func() {
-			text, err := term.ReadPassword(fd)
-			answer <- typed{text, err}
-		}()
 		select {
-		case a := <-answer:
-			fmt.Fprintln(p.stderr)
-			if a.err != nil {
-				return nil, fail(codeUsage, "cannot read %s from the terminal: %v", name, a.err)
+		case l := <-lines:
+			if l.err != nil {
+				return nil, fail(codeUsage, "cannot encrypt: no value of %s came from the terminal: %w", name, l.err)
 			}
-			values = append(values, env.NewSecret(string(a.text)))
+			values = append(values, env.NewSecret(strings.TrimSuffix(l.text, "\n")))
 		case signal := <-early.Signals():
-			_ = term.Restore(fd, before)
-			fmt.Fprintln(p.stderr)
 			return nil, silent(128 + int(signal.(syscall.Signal)))
 		}
 	}
