@@ -22,7 +22,8 @@ check: ## format, vet, staticcheck, architecture, generated files fresh, Python 
 test: ## everything that needs no container engine; installs what it needs
 	@sh test/prepare.sh
 	@sh test/check.sh
-	CGO_ENABLED=1 go test -race -tags $(TAGS) -timeout 9m ./...
+	CGO_ENABLED=1 go test -race -tags $(TAGS) -timeout 15m ./...
+	cd test/kubernetes && go test ./...
 	@sh test/component.sh
 
 test-engine: ## what needs a Docker engine; says so where there is none
