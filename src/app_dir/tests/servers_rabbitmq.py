@@ -5,21 +5,34 @@ import signal
 from django.test import SimpleTestCase
 
 from .backends import CANARY, RabbitMQ
-from .component import PATIENCE, Component, wait_until
+from .component import PACKAGE, PATIENCE, Component, wait_until
 
 
-class OnRabbitMQ(SimpleTestCase):
-    """The set RABBITMQ_*, with a virtual host."""
+class RabbitMQCase(SimpleTestCase):
+    """Tests that share a RabbitMQ, which takes long to start."""
+
+    @classmethod
+    def setUpClass(cls):
+        """Start it, with a virtual host."""
+        super().setUpClass()
+        cls.server = RabbitMQ()
+        cls.addClassCleanup(cls.server.close)
 
     def setUp(self):
-        """Start it, and migrate a component."""
-        self.server = RabbitMQ()
-        self.addCleanup(self.server.close)
+        """Migrate a component, and leave no task of another test."""
         self.component = Component(DJANGO_SECRET_KEY='k',
                                    **self.server.variables)
         self.addCleanup(self.component.close)
         migrated = self.component.manage('migrate', '-v0')
         self.assertEqual(migrated.returncode, 0, migrated.stderr)
+        self.purge()
+
+    def purge(self):
+        """Empty the queue."""
+        purged = self.component.run(
+            'python3', '-m', 'celery', '-A', PACKAGE.name + '.celery_app',
+            'purge', '-f')
+        self.assertEqual(purged.returncode, 0, purged.stderr)
 
     def greeted(self, *names):
         """Wait until exactly ``names`` were greeted, in any order."""
@@ -28,6 +41,10 @@ class OnRabbitMQ(SimpleTestCase):
         self.assertEqual(
             sorted(name for name, _ in self.component.greetings()),
             sorted(names))
+
+
+class Restarts(RabbitMQCase):
+    """The broker goes away and comes back."""
 
     def test_a_broker_that_goes_away_and_comes_back(self):
         """The worker waits for it, lives, and goes on; no task is lost."""
@@ -77,23 +94,6 @@ class OnRabbitMQ(SimpleTestCase):
         first = path.stat().st_mtime_ns
         wait_until(lambda: path.stat().st_mtime_ns > first, 'a heartbeat')
 
-    def test_a_task_that_was_cut_short_is_done_by_another_worker(self):
-        """After TERM and QUIT, and after KILL."""
-        for number in (signal.SIGQUIT, signal.SIGKILL):
-            worker = self.component.start_worker()
-            self.component.send('slow.delay(3600)')
-            worker.wait_for('slow[')
-            if number == signal.SIGQUIT:
-                worker.popen.send_signal(signal.SIGTERM)
-                worker.wait_for('Warm shutdown')
-            worker.stop(number)
-            worker.close()
-            other = self.component.start_worker()
-            other.wait_for('slow[')
-            other.close()
-            self.component.manage('shell', '-c', (
-                'from app_dir.celery_app import app; app.control.purge()'))
-
     def test_a_connection_that_is_lost_during_a_task(self):
         """The broker gives the task out again; it is not done twice."""
         worker = self.component.start_worker()
@@ -108,6 +108,26 @@ class OnRabbitMQ(SimpleTestCase):
         wait_until(lambda: ('last', 'worker') in self.component.greetings(),
                    'the last task')
         self.greeted('once', 'last')
+
+
+class OnRabbitMQ(RabbitMQCase):
+    """The set RABBITMQ_*."""
+
+    def test_a_task_that_was_cut_short_is_done_by_another_worker(self):
+        """After TERM and QUIT, and after KILL."""
+        for number in (signal.SIGQUIT, signal.SIGKILL):
+            worker = self.component.start_worker()
+            self.component.send('slow.delay(3600)')
+            worker.wait_for('slow[')
+            if number == signal.SIGQUIT:
+                worker.popen.send_signal(signal.SIGTERM)
+                worker.wait_for('Warm shutdown')
+            worker.stop(number)
+            worker.close()
+            other = self.component.start_worker()
+            other.wait_for('slow[')
+            other.close()
+            self.purge()
 
     def test_a_wrong_password_and_a_wrong_virtual_host(self):
         """The variables are named, their values are not."""
@@ -125,10 +145,3 @@ class OnRabbitMQ(SimpleTestCase):
             self.assertRegex(worker.output(), 'ACCESS_REFUSED|NOT_ALLOWED')
             for process in (worker, site.process):
                 self.assertNotIn(CANARY, process.output())
-
-    def test_a_beat_is_executed(self):
-        """By the worker that takes it."""
-        self.component.start_worker()
-        self.component.start('./container-beat.sh')
-        wait_until(lambda: ('beat', 'beat') in self.component.greetings(),
-                   'the row of beat')

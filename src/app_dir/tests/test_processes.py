@@ -9,8 +9,8 @@ from django.test import SimpleTestCase
 from .component import Component, wait_until
 
 
-class Modes(SimpleTestCase):
-    """With nothing but DJANGO_DEBUG=True: on embedded parts."""
+class EmbeddedCase(SimpleTestCase):
+    """Tests with nothing but DJANGO_DEBUG=True: on embedded parts."""
 
     def setUp(self):
         """Copy the component and migrate."""
@@ -18,6 +18,10 @@ class Modes(SimpleTestCase):
         self.addCleanup(self.component.close)
         migrated = self.component.manage('migrate', '--noinput', '-v0')
         self.assertEqual(migrated.returncode, 0, migrated.stderr)
+
+
+class Modes(EmbeddedCase):
+    """Each of the four."""
 
     def test_every_script_is_one_exec_line(self):
         """So that the server is the process that gets the signals."""
@@ -72,6 +76,10 @@ class Modes(SimpleTestCase):
         self.assertEqual(beat.stop(), 0)
         self.assertEqual(worker.stop(), 0)
 
+
+class WarmShutdown(EmbeddedCase):
+    """TERM to a worker that works."""
+
     def slow_task_during_a_stop(self):
         """Stop a worker while it works, start the next, return the rows."""
         worker = self.component.start_worker()
@@ -99,6 +107,10 @@ class Modes(SimpleTestCase):
             Consumer.shutdown)
         self.assertEqual(self.slow_task_during_a_stop().count('long'),
                          1 if fixed else 2)
+
+
+class Heartbeat(EmbeddedCase):
+    """The worker's sign of life."""
 
     def test_the_heartbeat(self):
         """The worker touches its file, again and again, one for each copy."""
