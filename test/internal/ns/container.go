@@ -197,12 +197,12 @@ func (c *Container) Signal(s syscall.Signal) {
 }
 
 // HasRun waits until the binary has had a processor for so long since its exec,
-// or has started something, or has ended: on a busy machine ten milliseconds may
+// or has started or said something, or has ended: on a busy machine ten milliseconds may
 // pass without one of them being its own.
 func (c *Container) HasRun(wanted time.Duration) {
 	c.t.Helper()
 	c.Until("it has run", func() bool {
-		return c.onProcessor()-c.ran >= wanted || c.hasChild() || c.ended()
+		return c.onProcessor()-c.ran >= wanted || c.hasChild() || c.Count("\n") > 0 || c.ended()
 	})
 }
 
