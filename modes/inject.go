@@ -146,6 +146,8 @@ func (p *planner) handSockets(spec *command.Spec, s server, l launch) {
 	}
 	if spec.Private {
 		sockets++
+	} else {
+		spec.Held = fmt.Sprintf("we hold %s: a program that finds it in use has to take descriptor 3 instead; %s", bound(spec.Bind), wayOut)
 	}
 	p.injectServer("LISTEN_FDS", strconv.Itoa(sockets), strconv.Itoa(sockets)+": our sockets, from descriptor 3 on; LISTEN_PID is set at its start")
 	switch s.takes {
@@ -156,6 +158,14 @@ func (p *planner) handSockets(spec *command.Spec, s server, l launch) {
 	case byPumaInherit:
 		p.pumaInherit(spec, l)
 	}
+}
+
+func bound(addresses []command.Address) string {
+	names := make([]string, len(addresses))
+	for i, a := range addresses {
+		names[i] = a.String()
+	}
+	return strings.Join(names, ", ")
 }
 
 // pumaInherit names each socket as puma's own binding is written: it compares

@@ -28,6 +28,7 @@ type parts struct {
 	probe  Probe        // nil: readiness is a matter of time
 	memory *memoryKills // nil: not known
 	turn   *turn
+	held   *sync.Once // for what is said once of the sockets that we hold
 	log    *slog.Logger
 	jitter func() float64
 	// before is called just before each start, after Starting was reported;
@@ -206,6 +207,9 @@ func (c *Copy) explain(exit Exit, v verdict) {
 		for _, line := range exit.Output {
 			c.log.Warn(c.name + " last wrote: " + line)
 		}
+	}
+	if c.spec.Held != "" && !c.history.served && exit.Reason == ByExit && exit.Code != 0 {
+		c.held.Do(func() { c.log.Warn(c.spec.Held) })
 	}
 }
 

@@ -86,7 +86,7 @@ func newGroup(spec command.Spec, p parts, sockets Sockets, count *Counters) *gro
 		parts: p, spec: spec, sockets: sockets, count: count,
 		stopping: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
-	g.parts.turn = &turn{}
+	g.parts.turn, g.parts.held = &turn{}, &sync.Once{}
 	g.parts.before = g.beforeStart
 	g.parts.report = g.report
 	g.noneSince = time.Now()

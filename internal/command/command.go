@@ -28,7 +28,10 @@ type Spec struct {
 
 	Bind    []Address // sockets that we hold and every copy inherits from fd 3 on
 	Private bool      // each copy gets a unix listener of its own after them (servers that take several)
-	Asked   Address   // where an http check asks a program that binds by itself; zero where Bind says it
+	// Held, if set, is said once when a copy fails that never was ready: a program
+	// that does not take our sockets finds the address in use.
+	Held  string
+	Asked Address // where an http check asks a program that binds by itself; zero where Bind says it
 
 	Stop  Stages        // the whole of it within Grace
 	Grace time.Duration // from the request to stop to the KILL
