@@ -27,18 +27,13 @@ type program struct {
 }
 
 // run does what the words say and returns the exit code.
-func (p *program) run() (code int) {
-	defer func() {
-		if bug := recover(); bug != nil {
-			// The panic's value may hold anything, a secret too.
-			fmt.Fprintf(p.stderr, "entrypoint: error: a bug of ours (%T) in version %s; please report it with what you ran\n", bug, buildVersion())
-			code = codeBug
+func (p *program) run() int {
+	err := guarded(func() error {
+		if p.isDecrypter() {
+			return silent(p.decryptAsChild())
 		}
-	}()
-	if p.isDecrypter() {
-		return p.decryptAsChild()
-	}
-	err := p.verb(firstWord(p.args))
+		return p.verb(firstWord(p.args))
+	})
 	var quiet silent
 	if err != nil && !errors.As(err, &quiet) {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
@@ -46,6 +41,17 @@ func (p *program) run() (code int) {
 		}
 	}
 	return codeOf(err)
+}
+
+// guarded turns a panic into an error that says nothing of the panic's value: it
+// may hold anything, a secret too.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			err = fail(codeBug, "a bug of ours (%T) in version %s; please report it with what you ran", bug, buildVersion())
+		}
+	}()
+	return do()
 }
 
 // verb runs the verb that words begin with. The commonest of all, a command

@@ -113,7 +113,10 @@ func (r *runner) run() (err error) {
 	var failure error
 	var group run.Group
 	group.Add(func() error {
-		outcome, failure = r.conduct()
+		failure = guarded(func() (err error) {
+			outcome, err = r.conduct()
+			return err
+		})
 		return nil
 	}, func(error) {}) // the first to return, always
 	done := make(chan struct{})
