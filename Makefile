@@ -33,7 +33,7 @@ bench: bin/entrypoint ## figures against tini, s6 and others, into docs/benchmar
 	@sh test/bench.sh
 
 soak: bin/entrypoint ## rolling restarts for five minutes: nothing may grow
-	CGO_ENABLED=1 go test -race -tags "$(TAGS),soak" -run Soak -timeout 10m -v ./test/e2e
+	CGO_ENABLED=1 go test -race -tags "$(TAGS),soak" -run Soak -timeout 10m -v ./test/web
 
 demo-kms: bin/entrypoint ## a KMS of our own, a password encrypted with it, and the site that uses it
 	@sh devops/local/demo-kms.sh

@@ -42,6 +42,10 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // others run it as well
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	binary = filepath.Join(dir, "entrypoint")
 	if err := build(binary); err != nil {
 		fmt.Fprintln(os.Stderr, err)

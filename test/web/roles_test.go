@@ -74,6 +74,7 @@ func deaf([]string) int {
 	_ = syscall.Close(3)
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
+	fmt.Println("descriptor 3 is closed")
 	<-stop
 	return 0
 }

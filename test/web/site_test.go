@@ -38,6 +38,9 @@ type opts struct {
 	args []string // behind `run`; {address} is the site's own
 	env  []string
 	uid  uint32 // 0: as we are
+	dir  string // "": testdata/site
+	// ownNetwork is one in which the kernel's defaults hold, and nothing is up.
+	ownNetwork bool
 	// address is "" for a free port of 127.0.0.1.
 	address string
 }
@@ -67,12 +70,18 @@ func start(t *testing.T, o opts) *site {
 	}
 	s.cmd = exec.Command(binary, words...)
 	s.cmd.Dir = filepath.Join("testdata", "site")
+	if o.dir != "" {
+		s.cmd.Dir = o.dir
+	}
 	s.cmd.Env = append(s.environment(), o.env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	// A session of its own: by its number what is left behind is found.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if o.uid != 0 {
 		s.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: o.uid, Gid: o.uid}
+	}
+	if o.ownNetwork {
+		s.cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
 	}
 	s.cmd.WaitDelay = time.Second // a leftover that holds our pipe is told by name below
 	if err := s.cmd.Start(); err != nil {

@@ -1,0 +1,112 @@
+//go:build soak
+
+package web
+
+import (
+	"bufio"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	soakRestarts = 500
+	settled      = 10 // after so many restarts nothing may grow any more
+	// mayGrow is what private dirty memory may differ by, in KiB. A goroutine that is
+	// left behind by each restart would be 1000 KiB of stack at the least.
+	mayGrow = 300
+)
+
+// footprint is what may not grow with the number of restarts.
+type footprint struct {
+	descriptors, copyDescriptors int // of ours, of the copy
+	threads                      int // those of the runtime come as they are needed
+	sockets                      int // files
+	dirty                        int // KiB of private dirty memory
+}
+
+func (s *site) footprint() footprint {
+	s.t.Helper()
+	pid := s.cmd.Process.Pid
+	f := footprint{
+		descriptors: s.count("/proc/%d/fd", pid), copyDescriptors: s.count("/proc/%d/fd", s.pids()[0]),
+		threads: s.count("/proc/%d/task", pid), dirty: s.dirty(pid),
+	}
+	err := filepath.WalkDir(s.home, func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type() == os.ModeSocket {
+			f.sockets++
+		}
+		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return f
+}
+
+func (s *site) count(folder string, pid int) int {
+	s.t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf(folder, pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func (s *site) dirty(pid int) int {
+	s.t.Helper()
+	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if rest, ok := strings.CutPrefix(lines.Text(), "Private_Dirty:"); ok {
+			n, err := strconv.Atoi(strings.Fields(rest)[0])
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			return n
+		}
+	}
+	s.t.Fatal("the kernel does not say how much memory is private and dirty")
+	return 0
+}
+
+// A container that is restarted with every release for years is as small as on
+// its first day.
+func TestSoakRollingRestarts(t *testing.T) {
+	soak(t, self, "server")
+}
+
+func soak(t *testing.T, words ...string) {
+	s := start(t, opts{
+		args: append([]string{"--bind", "{address}", "--"}, words...),
+		// The race detector's wait at the exit of our own server.
+		env: []string{"GORACE=atexit_sleep_ms=0"},
+	})
+	s.becomesReady(1)
+	var before footprint
+	for i := 1; i <= soakRestarts; i++ {
+		s.restarts()
+		if i == settled {
+			before = s.footprint()
+		}
+		if i == settled || i%50 == 0 {
+			t.Logf("after %3d restarts: %+v", i, s.footprint())
+		}
+	}
+	after := s.footprint()
+	if after.descriptors != before.descriptors || after.copyDescriptors != before.copyDescriptors || after.sockets != before.sockets {
+		t.Errorf("descriptors or socket files have grown: %+v, and %+v after %d restarts", after, before, settled)
+	}
+	if after.dirty > before.dirty+mayGrow {
+		t.Errorf("%d KiB are private and dirty, %d after %d restarts", after.dirty, before.dirty, settled)
+	}
+	s.get("/")
+	s.stops(0)
+}
