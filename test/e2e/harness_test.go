@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -157,10 +158,7 @@ func (r *running) launch(o opts, stage string) (ready, status *os.File) {
 	}
 	cmd := &exec.Cmd{
 		Path: self, Args: []string{"stage", "stage", stage}, Env: []string{"GORACE=atexit_sleep_ms=0"},
-		SysProcAttr: &syscall.SysProcAttr{
-			Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
-			Setsid:     true,
-		},
+		SysProcAttr: namespaces(),
 	}
 	if o.tty {
 		master, slave := terminal(t)
@@ -399,12 +397,49 @@ func (r *running) noTrace() {
 	}
 }
 
+// namespaces are the pid and mount namespaces that a story runs in. Who is not
+// root gets a user namespace as well, in which he is.
+func namespaces() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS, Setsid: true}
+	if os.Geteuid() != 0 {
+		attr.Cloneflags |= syscall.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+	return attr
+}
+
+// noNamespaces says why none can be made here.
+var noNamespaces = sync.OnceValue(func() error {
+	text, err := json.Marshal(stage{Mount: true, Path: "/bin/true", Argv: bytesOf([]string{"true"})})
+	if err != nil {
+		return err
+	}
+	c := &exec.Cmd{Path: self, Args: []string{"stage", "stage", string(text)}, SysProcAttr: namespaces()}
+	ready, end, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer ready.Close()
+	c.ExtraFiles = []*os.File{end, end}
+	err = c.Start()
+	end.Close()
+	if err != nil {
+		return err
+	}
+	problem, _ := io.ReadAll(ready)
+	if err := c.Wait(); err != nil {
+		return fmt.Errorf("%s (%w)", problem, err)
+	}
+	return nil
+})
+
 // needNamespaces skips where no pid namespace can be made, and says what is
 // missing.
 func needNamespaces(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("NOT TESTED: a pid namespace needs root; run this test as root (sudo make test)")
+	if err := noNamespaces(); err != nil {
+		t.Skipf("NOT TESTED: a pid namespace needs root, or a kernel that gives everybody user namespaces: %v", err)
 	}
 }
 

@@ -81,12 +81,12 @@ func (r *running) await(n int, command string) (found []process) {
 // table. The condition decides, the deadline only ends the wait.
 func (r *running) eventually(what string, condition func() bool) {
 	r.t.Helper()
-	again := time.NewTicker(5 * time.Millisecond)
-	defer again.Stop()
+	pause := 5 * time.Millisecond // then longer: a look costs the machine something
 	deadline := time.After(patience)
 	for !condition() {
 		select {
-		case <-again.C:
+		case <-time.After(pause):
+			pause = min(2*pause, 100*time.Millisecond)
 		case <-deadline:
 			r.t.Fatalf("waited %s until %s\n%s", patience, what, r)
 		}

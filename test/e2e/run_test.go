@@ -327,6 +327,8 @@ func (r *running) client(words ...string) (out string, code int) {
 	r.t.Helper()
 	c := exec.Command(binary, words...)
 	c.Env = environment(r.home)
+	c.SysProcAttr = namespaces() // the same user as inside
+	c.SysProcAttr.Cloneflags &^= syscall.CLONE_NEWPID | syscall.CLONE_NEWNS
 	text, err := c.CombinedOutput()
 	if c.ProcessState == nil {
 		r.t.Fatal(err)
