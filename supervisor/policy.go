@@ -43,8 +43,7 @@ func (h *history) judge(spec command.Spec, d death, jitter float64) verdict {
 	switch {
 	case d.trial:
 		return verdict{next: Failed, why: "it is on trial"}
-	case spec.Restart == command.Never && d.exit.Code == 0,
-		spec.Restart == command.OnFailure && d.exit.Code == 0:
+	case spec.Restart != command.Always && d.exit.Code == 0 && d.exit.Reason != Unhealthy: // asked by us, its 0 says nothing
 		return verdict{next: Stopped, why: "finished"}
 	case spec.Restart == command.Never:
 		return verdict{next: Failed, why: "it is not to be restarted"}

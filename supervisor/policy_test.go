@@ -28,6 +28,7 @@ func TestJudge(t *testing.T) {
 		{"on-failure: 0 is finished", onFailure, nil, death{exit: zero}, Stopped, 0},
 		{"on-failure: a failure", onFailure, nil, death{exit: one}, Backoff, 500 * time.Millisecond},
 		{"on-failure: a signal", onFailure, nil, death{exit: Exit{Code: 137, Signal: syscall.SIGKILL, Reason: BySignal}}, Backoff, 500 * time.Millisecond},
+		{"on-failure: 0 of a copy that we replace is not finished", onFailure, nil, death{exit: Exit{Reason: Unhealthy}, wasReady: true}, Backoff, 500 * time.Millisecond},
 		{"never: 0", never, nil, death{exit: zero}, Stopped, 0},
 		{"never: a failure", never, nil, death{exit: one}, Failed, 0},
 		{"127 at once", always, nil, death{exit: Exit{Code: 127, Reason: NotStarted}}, Failed, 0},
