@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -73,8 +74,13 @@ func (r *runner) probe(ctx context.Context, spec command.Spec, index int, life s
 		h = command.Health{Kind: command.HealthHTTP} // any answer
 	}
 	check := r.checkOf(spec, h, address, index, life)
+	rhythm := eager
+	if h.Kind == command.HealthExec { // an interpreter's start: not ten times a second
+		rhythm = h
+		rhythm.Retries = math.MaxInt // until it is well
+	}
 	first, cancel := context.WithCancel(ctx)
-	health.NewProber("first answer", check, eager, func(result health.Result) {
+	health.NewProber("first answer", check, rhythm, func(result health.Result) {
 		if result.Up {
 			cancel()
 		}
@@ -104,9 +110,16 @@ func (r *runner) askedAddress(spec command.Spec) command.Address {
 	return spec.Asked
 }
 
-// checkRunner runs a check's command through the reaper.
+// checkRunner runs a check's command through the reaper, one at a time: it asks
+// the whole, so that the looks of several copies are the same.
 func (r *runner) checkRunner(e env.Environment, dir string) health.Runner {
 	return func(ctx context.Context, argv []string) error {
+		select {
+		case r.checking <- struct{}{}:
+			defer func() { <-r.checking }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		path, err := reap.LookPath(argv[0], e.Get("PATH").Reveal(), dir)
 		if err != nil {
 			return err

@@ -50,7 +50,7 @@ func (p *program) supervise(c *cli.Context) error {
 	for _, warning := range plan.Warnings {
 		s.log.Warn(warning)
 	}
-	r := &runner{program: p, prepared: s, plan: plan, words: c.Args().Slice(), opened: make(chan struct{})}
+	r := &runner{program: p, prepared: s, plan: plan, words: c.Args().Slice(), opened: make(chan struct{}), checking: make(chan struct{}, 1)}
 	return r.run()
 }
 
@@ -75,6 +75,8 @@ type runner struct {
 	decrypted kms.Result
 
 	memory memoryKills
+
+	checking chan struct{} // holds the one command of a check that runs
 }
 
 // run binds, starts the actors, and turns the outcome into an exit code. Only
