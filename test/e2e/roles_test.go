@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 )
 
@@ -57,13 +58,22 @@ func listenerRole([]string) int {
 	return 0
 }
 
-// heedlessRole prints every signal that it gets, and ends with TERM.
-func heedlessRole([]string) int {
+// heedlessRole prints every signal that it gets, and ends with TERM, or with the
+// one whose number it is given.
+func heedlessRole(words []string) int {
+	last := syscall.SIGTERM
+	if len(words) > 0 {
+		n, err := strconv.Atoi(words[0])
+		if err != nil {
+			return 1
+		}
+		last = syscall.Signal(n)
+	}
 	arrived := make(chan os.Signal, 256)
 	signal.Notify(arrived)
 	fmt.Println("ready")
 	for s := range arrived {
-		if s == syscall.SIGTERM {
+		if s == last {
 			break
 		}
 		fmt.Printf("got %d.\n", s.(syscall.Signal))

@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -361,6 +363,78 @@ func TestHealthAndStatus(t *testing.T) {
 		}
 		if left, _ := filepath.Glob(filepath.Join(r.home, "*", "*")); len(left) > 0 {
 			t.Errorf("files are left: %v", left)
+		}
+	})
+}
+
+// The expert's stages: each gets its signal and its wait, in order.
+func TestStagesOfTheStop(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		args := append([]string{"run", "--grace", "20s", "--stop", "HUP 100ms, TERM 100ms, QUIT 10s, KILL", "--", "env", "GODEBUG=asyncpreemptoff=1"},
+			app("heedless", strconv.Itoa(int(syscall.SIGQUIT)))...)
+		r := start(t, p, opts{args: args})
+		r.waitFor("ready\n")
+		r.signal(syscall.SIGTERM)
+		r.wantExit(0)
+		// CONT follows the first: what is stopped must hear of it.
+		if text, want := strings.ReplaceAll(r.stdout.String(), got(syscall.SIGCONT), ""), "ready\n"+got(syscall.SIGHUP, syscall.SIGTERM); text != want {
+			t.Errorf("the stages were\n%s", r)
+		}
+		r.wantEmpty()
+	})
+}
+
+// Ctrl-C on `docker run -it IMAGE` is a stop like another.
+func TestCtrlCStopsRun(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		r := start(t, p, opts{args: run("--workers 2", sh(copyScript)...), tty: true})
+		r.waitFor("copy 0 of 2\n")
+		r.waitFor("copy 1 of 2\n")
+		r.say(ctrlC)
+		r.wantExit(0)
+		r.wantEmpty()
+	})
+}
+
+// exec is healthy while its command runs.
+func TestHealthOfExec(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		r := start(t, p, opts{args: sh("echo ready; read x"), stdin: true})
+		r.waitFor("ready\n")
+		r.eventually("it is healthy", func() bool { _, code := r.client("health"); return code == 0 })
+		if text, code := r.client("status"); code != 0 {
+			t.Errorf("status: %d %s", code, text)
+		}
+		r.hangUp()
+		r.exit()
+		if text, code := r.client("health"); code != 1 {
+			t.Errorf("healthy after the end: %s", text)
+		}
+	})
+}
+
+// Lines of two copies through pipes: whole, and none lost, the last one without
+// a line end included.
+func TestOutputWithPrefixes(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		const lines = 2000
+		for _, format := range []string{"prefix", "json"} {
+			r := start(t, p, opts{args: run("--workers 2 --app-output "+format, sh(fmt.Sprintf(`i=0; while [ $i -lt %d ]; do echo "line $APP_WORKER_INDEX $i end"; i=$((i+1)); done; printf 'last %%s end' $APP_WORKER_INDEX`, lines))...)})
+			r.wantExit(0)
+			text := r.stdout.String()
+			for index := range 2 {
+				if n := strings.Count(text, fmt.Sprintf("line %d ", index)); n != lines {
+					t.Errorf("%s: %d lines of copy %d, not %d", format, n, index, lines)
+				}
+				if !strings.Contains(text, fmt.Sprintf("last %d end", index)) {
+					t.Errorf("%s: the last line is lost", format)
+				}
+			}
+			for line := range strings.Lines(text) {
+				if strings.Count(line, " end") != 1 || format == "json" && !json.Valid([]byte(line)) {
+					t.Errorf("%s: a torn line %q", format, line)
+				}
+			}
 		}
 	})
 }
