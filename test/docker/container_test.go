@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait: a test that needs it has failed.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // outcome is how a command ended.
 type outcome struct {

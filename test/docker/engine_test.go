@@ -131,13 +131,21 @@ func write(name string, content []byte, mode fs.FileMode) error {
 	return os.Chmod(name, mode)
 }
 
-// sweep removes what carries our label, and nothing else. The stand-ins of
-// test/images stay.
+// sweep removes what carries our label or is of our projects, and nothing else.
+// The stand-ins of test/images stay.
 func sweep(keep bool) {
 	mine := "label=" + label
-	removeAll([]string{"ps", "--all", "--quiet", "--filter", mine}, "rm", "--force", "--volumes")
-	removeAll([]string{"network", "ls", "--quiet", "--filter", mine}, "network", "rm")
-	removeAll([]string{"volume", "ls", "--quiet", "--filter", mine}, "volume", "rm", "--force")
+	for _, filter := range []string{
+		mine,
+		"label=com.docker.compose.project=" + projectPrefix + "production",
+		"label=com.docker.compose.project=" + projectPrefix + "local",
+		"label=com.docker.compose.project=" + projectPrefix + "bad",
+		"label=com.docker.stack.namespace=" + stack,
+	} {
+		removeAll([]string{"ps", "--all", "--quiet", "--filter", filter}, "rm", "--force", "--volumes")
+		removeAll([]string{"network", "ls", "--quiet", "--filter", filter}, "network", "rm")
+		removeAll([]string{"volume", "ls", "--quiet", "--filter", filter}, "volume", "rm", "--force")
+	}
 	if keep {
 		return
 	}
