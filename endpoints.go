@@ -83,7 +83,7 @@ func (h how) listenAdmin() (net.Listener, error) {
 func (r *runner) status() admin.Status {
 	now := r.supervisor.Status()
 	s := admin.Status{
-		Mode: r.plan.Mode.String(), Platform: r.platform, PID: os.Getpid(), Started: r.began,
+		Mode: r.mode.String(), Platform: r.platform, PID: os.Getpid(), Started: r.began,
 		Desired: now.Desired, Booted: now.Started && r.currentPhase() == "",
 	}
 	for _, c := range now.Copies {
@@ -129,6 +129,9 @@ func copyStatus(c supervisor.CopyStatus) admin.Copy {
 // decided anew from the environment that we started with, secrets included, so
 // that a rotated one arrives.
 func (r *runner) restart(ctx context.Context, progress func(string)) error {
+	if phase := r.currentPhase(); phase != "" {
+		return errors.New("it is " + phase)
+	}
 	if len(r.plan.Commands) != 1 {
 		return errors.New("tasks run to their end")
 	}
@@ -165,6 +168,9 @@ func (r *runner) freshSpec(ctx context.Context) (command.Spec, error) {
 	}
 	plan, err := s.decide(r.words)
 	if err != nil {
+		return command.Spec{}, err
+	}
+	if err := s.environment.Fit(); err != nil {
 		return command.Spec{}, err
 	}
 	return plan.Commands[0], nil

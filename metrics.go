@@ -57,7 +57,7 @@ func (r *runner) snapshot() metrics.Snapshot {
 		}
 	}
 	r.mu.Lock()
-	decrypted := r.decrypted
+	decrypted, plain := r.decrypted, r.plain
 	r.mu.Unlock()
 	for code, n := range decrypted.Requests {
 		s.KMSRequests[code] = uint64(n)
@@ -65,7 +65,7 @@ func (r *runner) snapshot() metrics.Snapshot {
 	for verdict, n := range decrypted.Counts() {
 		s.EnvValues[string(verdict)] = uint64(n)
 	}
-	s.EnvValues["plain"] = uint64(r.environment.Len() - len(decrypted.Outcomes))
+	s.EnvValues["plain"] = uint64(plain)
 	s.Decrypt = decrypted.Elapsed
 	if !status.ReadyAt.IsZero() {
 		s.Ready = status.ReadyAt.Sub(r.began)

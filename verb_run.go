@@ -50,7 +50,8 @@ func (p *program) supervise(c *cli.Context) error {
 	for _, warning := range plan.Warnings {
 		s.log.Warn(warning)
 	}
-	r := &runner{program: p, prepared: s, plan: plan, words: c.Args().Slice(), opened: make(chan struct{}), checking: make(chan struct{}, 1)}
+	r := &runner{program: p, prepared: s, mode: plan.Mode, plan: plan, words: c.Args().Slice(), phase: "starting", opened: make(chan struct{}), checking: make(chan struct{}, 1)}
+	r.plain = s.environment.Len()
 	return r.run()
 }
 
@@ -58,8 +59,9 @@ func (p *program) supervise(c *cli.Context) error {
 type runner struct {
 	*program
 	*prepared
-	plan  modes.Plan
+	mode  modes.Mode
 	words []string
+	plan  modes.Plan // the conductor's own until the copies are started: it may be made again
 
 	reaper     *reap.Reaper
 	sockets    *listen.Set
@@ -70,9 +72,10 @@ type runner struct {
 	openAll sync.Once
 
 	mu        sync.Mutex
-	phase     string // decrypting, waiting, initialising; "" once the copies are started
+	phase     string // starting, decrypting, waiting, initialising; "" once the copies are started
 	checks    []*health.Prober
 	decrypted kms.Result
+	plain     int // variables that were none of KMS's business
 
 	memory memoryKills
 
@@ -242,7 +245,7 @@ func (r *runner) decryptAndPlan(ctx context.Context) error {
 		r.enter("decrypting")
 		result, err := r.decrypt(ctx, r.reaper)
 		r.mu.Lock()
-		r.decrypted = result
+		r.decrypted, r.plain = result, r.environment.Len()-len(result.Outcomes)
 		r.mu.Unlock()
 		if err != nil {
 			return err
