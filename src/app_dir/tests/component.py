@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -26,10 +27,20 @@ PATIENCE = 120
 
 
 def free_port():
-    """Return a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.1', 0))
-        return listener.getsockname()[1]
+    """Return a port that nobody listens on.
+
+    Below the range from which the kernel takes the ports of clients: nobody
+    must get it by chance before a server has started.
+    """
+    for port in random.sample(range(20000, 32000), 200):
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(('127.0.0.1', port))
+                return port
+            except OSError:
+                continue
+    raise AssertionError('cannot find a free port from 20000 to 31999')
 
 
 def wait_until(happened, what):
