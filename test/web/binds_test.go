@@ -198,4 +198,3 @@ func TestAServerThatClosesTheSocket(t *testing.T) {
 	}
 	s.stops(0)
 }
-
