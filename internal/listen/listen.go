@@ -143,6 +143,25 @@ func bindUnix(a command.Address) (*Socket, error) {
 	return s, nil
 }
 
+// BindNameless makes a unix socket without a file, under a name that the kernel
+// chooses (unix(7), abstract and autobind): for where no folder can be written.
+// Whoever shares our network namespace can connect to it.
+func BindNameless() (*Socket, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrUnix{})
+	}
+	var bound unix.Sockaddr
+	if err == nil {
+		bound, err = unix.Getsockname(fd)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("cannot bind a unix socket: %w", err)
+	}
+	return &Socket{Address: command.Address{Path: bound.(*unix.SockaddrUnix).Name}, fd: fd}, nil
+}
+
 // Listen lets clients connect.
 func (s *Socket) Listen() error {
 	if err := unix.Listen(s.fd, backlog); err != nil {

@@ -115,6 +115,29 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
+// Where no folder can be written a name of the kernel's own choice serves.
+func TestNamelessSocket(t *testing.T) {
+	one, err := BindNameless()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := BindNameless()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := one.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	if err := dial(one.Address); err != nil || one.Address == other.Address {
+		t.Errorf("%s: %v", one.Address, err)
+	}
+	one.Close()
+	if err := dial(one.Address); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("closed: %v", err)
+	}
+}
+
 func TestBindErrorsSayWhatToChange(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
