@@ -399,9 +399,9 @@ func (g *group) ending() error {
 	case g.stops > 0 || g.givenUp != nil:
 		return errors.New("stopping")
 	case g.over:
-		return errors.New("" + g.spec.Name + " has ended")
+		return errors.New(g.spec.Name + " has ended")
 	case g.spec.Once:
-		return errors.New("" + g.spec.Name + " runs to its end")
+		return errors.New(g.spec.Name + " runs to its end")
 	}
 	return nil
 }

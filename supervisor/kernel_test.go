@@ -54,7 +54,7 @@ func newKernel(t *testing.T, addresses ...string) *kernel {
 		}
 	})
 	k := &kernel{t: t, dir: t.TempDir(), log: newLines(), over: make(chan Outcome, 1), told: make(chan string, 1000)}
-	k.start = &Starter{Reaper: reaper, PrivateDir: k.dir}
+	k.start = &Starter{Reaper: reaper, PrivateDir: k.dir, Log: slog.New(k.log)}
 	config := Config{Launcher: k.start, Log: slog.New(k.log)}
 	if len(addresses) > 0 {
 		var all []command.Address
@@ -416,7 +416,15 @@ func isOurs(fd int) bool {
 
 // A copy's private socket follows the shared ones, and its file goes with it.
 func TestKernelThePrivateSocket(t *testing.T) {
+	t.Run("in a folder", func(t *testing.T) { thePrivateSocket(t, true) })
+	t.Run("without one", func(t *testing.T) { thePrivateSocket(t, false) })
+}
+
+func thePrivateSocket(t *testing.T, folder bool) {
 	k := newKernel(t, "127.0.0.1:0")
+	if !folder {
+		k.start.PrivateDir = filepath.Join(k.dir, "missing")
+	}
 	probed := make(chan string, 10)
 	k.config.Probe = func(ctx context.Context, _ command.Spec, _ int, life Life, ready func(bool), _ func(string)) {
 		c, err := net.Dial("unix", life.Private())
@@ -438,11 +446,13 @@ func TestKernelThePrivateSocket(t *testing.T) {
 		t.Errorf("%q", words)
 	}
 	path := <-probed
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode().Type() != os.ModeSocket {
+	if info, err := os.Lstat(path); folder && (err != nil || info.Mode().Type() != os.ModeSocket) {
 		t.Fatalf("%s: %v", path, err)
 	}
 	k.logged("web is ready", 1)
+	if !folder {
+		k.logged("no folder for the copies' own sockets", 1)
+	}
 	if o := k.finish(); o.Code != 0 {
 		t.Errorf("%+v", o)
 	}

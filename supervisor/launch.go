@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,13 +26,16 @@ type Starter struct {
 	Sockets *listen.Set // what the copies inherit from descriptor 3 on; may be nil
 	Output  *Output     // nil: our own stdout and stderr are inherited, at no cost
 	Ignored []syscall.Signal
-	// PrivateDir is the 0700 folder for the copies' own sockets.
+	// PrivateDir is the 0700 folder for the copies' own sockets; Log, if not nil,
+	// is told where that cannot be written.
 	PrivateDir string
+	Log        *slog.Logger
 	// Forked is called after the first successful start, with its pid.
 	Forked func(pid int)
 
 	once  sync.Once
 	count atomic.Uint64
+	said  sync.Once
 }
 
 // Launch starts one copy.
@@ -116,9 +120,19 @@ func refusal(path string, program reap.Program, err error) error {
 	return why
 }
 
+// private makes a copy's own socket. Where its folder cannot be written (full,
+// read-only) the socket has no file: the application starts all the same.
 func (s *Starter) private(index int) (*listen.Socket, error) {
 	name := fmt.Sprintf("copy-%d-%d.sock", index, s.count.Add(1))
 	socket, err := listen.Bind(command.Address{Path: filepath.Join(s.PrivateDir, name)})
+	if err != nil {
+		if s.Log != nil {
+			s.said.Do(func() {
+				s.Log.Warn("no folder for the copies' own sockets, so that they have no file: " + err.Error())
+			})
+		}
+		socket, err = listen.BindNameless()
+	}
 	if err != nil {
 		return nil, err
 	}

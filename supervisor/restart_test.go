@@ -352,6 +352,10 @@ func TestAStopDuringARestart(t *testing.T) {
 			for range 2 {
 				s.Stop()
 			}
+			s.wait(0)
+			if got := fmt.Sprint(old.signals()); !strings.Contains(got, "KILL group 1s") {
+				s.t.Errorf("the third request does not reach the old one at once: %s", got)
+			}
 			o := s.outcome()
 			if !isClosed(old.empty) || o.Code != 137 {
 				s.t.Errorf("the third request does not reach the old one: %+v", o)

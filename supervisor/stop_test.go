@@ -232,6 +232,25 @@ func TestStagesWithoutKill(t *testing.T) {
 	})
 }
 
+// A KILL between two lives is not the stop's doing: that one was clean.
+func TestAnOldKillIsNotTheStops(t *testing.T) {
+	tell(t, "", func(s *story) {
+		s.start(atOnce())
+		l := s.life(s.t, 0)
+		s.beside(l)
+		s.born = obedient
+		l.end(exited(1)) // and the rest of its group is killed
+		s.wait(time.Minute)
+		if s.Counts().KilledAfterGrace != 1 || s.count() != 2 {
+			s.t.Fatalf("%+v", s.Counts())
+		}
+		s.Stop()
+		if o := s.outcome(); o.Code != 0 || o.Killed {
+			s.t.Errorf("%+v", o)
+		}
+	})
+}
+
 // A signal that arrives during a stop still reaches the program: celery's second
 // INT, a QUIT by hand.
 func TestSignalsDuringAStop(t *testing.T) {
