@@ -121,7 +121,7 @@ func start(t *testing.T, p place, o opts) *running {
 		o.env = merged(environment(home), o.env)
 	}
 	s := stage{
-		Mount: true, Keeper: p == besideInit,
+		Own: true, Proc: true, Keeper: p == besideInit,
 		Path: o.path, Argv: bytesOf(append([]string{filepath.Base(o.path)}, o.args...)), Env: bytesOf(o.env), Dir: o.dir,
 		Ignore: o.ignore, Block: o.block, Close: o.closed,
 	}
@@ -411,7 +411,7 @@ func namespaces() *syscall.SysProcAttr {
 
 // noNamespaces says why none can be made here.
 var noNamespaces = sync.OnceValue(func() error {
-	text, err := json.Marshal(stage{Mount: true, Path: "/bin/true", Argv: bytesOf([]string{"true"})})
+	text, err := json.Marshal(stage{Own: true, Proc: true, Path: "/bin/true", Argv: bytesOf([]string{"true"})})
 	if err != nil {
 		return err
 	}

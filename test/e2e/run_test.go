@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -327,15 +328,24 @@ func TestBadSettingsOfRun(t *testing.T) {
 // control socket, as a process of the same container does.
 func (r *running) client(words ...string) (out string, code int) {
 	r.t.Helper()
-	c := exec.Command(binary, words...)
-	c.Env = environment(r.home)
-	c.SysProcAttr = namespaces() // the same user as inside
-	c.SysProcAttr.Cloneflags &^= syscall.CLONE_NEWPID | syscall.CLONE_NEWNS
-	text, err := c.CombinedOutput()
+	text, err := json.Marshal(stage{
+		Own: true, Path: binary, Argv: bytesOf(append([]string{"entrypoint"}, words...)), Env: bytesOf(environment(r.home)),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer null.Close()
+	c := &exec.Cmd{Path: self, Args: []string{"stage", "stage", string(text)}, SysProcAttr: namespaces(), ExtraFiles: []*os.File{null, null}}
+	c.SysProcAttr.Cloneflags &^= syscall.CLONE_NEWPID
+	output, err := c.CombinedOutput()
 	if c.ProcessState == nil {
 		r.t.Fatal(err)
 	}
-	return string(text), c.ProcessState.ExitCode()
+	return string(output), c.ProcessState.ExitCode()
 }
 
 func TestHealthAndStatus(t *testing.T) {

@@ -16,7 +16,8 @@ import (
 // binary: the namespace gets its own /proc, and the process the dispositions
 // that the story wants it to inherit.
 type stage struct {
-	Mount  bool // a fresh /proc: we are the first process of a pid namespace
+	Own    bool // a /run of our own: the machine's other supervisors are not to be seen
+	Proc   bool // a fresh /proc: we are the first process of a pid namespace
 	Keeper bool // stay PID 1 and start the binary as a child of ours
 
 	Path   string
@@ -45,8 +46,8 @@ func stageRole(words []string) int {
 	unix.CloseOnExec(statusFD)
 	var s stage
 	err := json.Unmarshal([]byte(words[0]), &s)
-	if err == nil && s.Mount {
-		err = mountProc()
+	if err == nil {
+		err = s.mount()
 	}
 	if err == nil && s.Keeper {
 		err = s.keep(ready)
@@ -57,10 +58,19 @@ func stageRole(words []string) int {
 	return 1
 }
 
-func mountProc() error {
-	// Private first: the mount must not reach the machine's own /proc.
+func (s stage) mount() error {
+	if !s.Own {
+		return nil
+	}
+	// Private first: the mounts must not reach the machine's own folders.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("cannot make the mounts private: %w", err)
+	}
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
+		return fmt.Errorf("cannot mount /run: %w", err)
+	}
+	if !s.Proc {
+		return nil
 	}
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("cannot mount /proc: %w", err)
@@ -100,7 +110,7 @@ func (s stage) keep(ready *os.File) error {
 	// Ctrl-C and Ctrl-Z on a terminal are not meant for it; handlers, unlike
 	// ignored signals, are not inherited.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGHUP)
-	s.Keeper, s.Mount = false, false
+	s.Keeper, s.Own, s.Proc = false, false, false
 	text, err := json.Marshal(s)
 	if err != nil {
 		return err
