@@ -118,3 +118,45 @@ func TestHUPRestarts(t *testing.T) {
 	s.get("/release")
 	s.stops(0)
 }
+
+// A release that never came up is healed by the next one: a restart does not
+// wait for the pause between two tries.
+func TestARestartHealsACrashLoop(t *testing.T) {
+	t.Parallel()
+	needs(t, "uvicorn", "uvicorn")
+	file := filepath.Join(t.TempDir(), "release")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("crash")
+	s := start(t, opts{
+		args: []string{"--workers", "2", "--bind", "{address}", "--backoff", "1h..1h", "--", "uvicorn", "shop.asgi:application"},
+		env:  []string{"RELEASE_FILE=" + file},
+	})
+	s.saysN("it is started again", 2)
+	if answer := s.readyz(); answer != http.StatusServiceUnavailable {
+		t.Errorf("/readyz says %d while nobody serves\n%s", answer, s)
+	}
+	write("good")
+	s.restarts()
+	s.becomesReady(2)
+	s.everyCopyServes(2)
+	s.stops(0)
+}
+
+// Without a socket of ours two releases cannot run beside each other: the old
+// copy goes first, and comes in its new release.
+func TestARestartOfWhatBindsByItself(t *testing.T) {
+	t.Parallel()
+	s := start(t, opts{args: []string{"--", self, "stubborn", "{address}"}})
+	s.becomesReady(1)
+	before := s.pids()[0]
+	s.restarts()
+	if after := s.pids()[0]; after == before {
+		t.Errorf("still process %d\n%s", after, s)
+	}
+	s.get("/")
+	s.stops(0)
+}
