@@ -190,13 +190,13 @@ func (g *group) run() Outcome {
 	for {
 		g.mu.Lock()
 		g.over = !slices.ContainsFunc(g.slots, func(p *slot) bool { return !p.status.State.over() || p.next != nil || p.leaving != nil })
-		over, since, stops := g.over, g.noneSince, g.stops
+		over, since, ending := g.over, g.noneSince, g.stops > 0 || g.givenUp != nil
 		g.mu.Unlock()
 		if over {
 			break
 		}
 		none.Reset(time.Hour)
-		if !since.IsZero() && stops == 0 {
+		if !since.IsZero() && !ending {
 			none.Reset(max(0, time.Until(since.Add(noneAliveFor))))
 		}
 		select {
@@ -215,7 +215,7 @@ func (g *group) run() Outcome {
 func (g *group) giveUp() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.noneSince.IsZero() || g.stops > 0 || time.Since(g.noneSince) < noneAliveFor {
+	if g.noneSince.IsZero() || g.stops > 0 || g.givenUp != nil || time.Since(g.noneSince) < noneAliveFor {
 		return
 	}
 	g.log.Error("no copy of " + g.spec.Name + " has lived for " + noneAliveFor.String() + ": giving up")
