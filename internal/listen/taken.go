@@ -11,10 +11,13 @@ import (
 	"strconv"
 )
 
-// Taken finds the server's end of a TCP connection of ours to a socket of this
-// machine. Its inode is 0 as long as the connection waits in the queue: nobody
+// Taken finds the server's end of a connection of ours to a socket of this
+// machine, TCP or unix. Its inode is 0 as long as the connection waits in the queue: nobody
 // has accepted it. found is false where the kernel does not show it.
 func Taken(conn net.Conn) (inode uint64, found bool) {
+	if local, ok := conn.(*net.UnixConn); ok {
+		return takenUnix(local)
+	}
 	client, server := endpoint(conn.LocalAddr()), endpoint(conn.RemoteAddr())
 	if !client.IsValid() || !server.IsValid() {
 		return 0, false

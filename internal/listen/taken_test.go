@@ -2,6 +2,8 @@ package listen
 
 import (
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -10,20 +12,29 @@ import (
 // Who waits in the queue is nobody's yet; who was accepted is found by the
 // socket's inode, whatever the family of the socket.
 func TestAConnectionIsNobodysUntilItIsAccepted(t *testing.T) {
-	for listen, dial := range map[string]string{"127.0.0.1:0": "127.0.0.1", "[::1]:0": "::1", ":0": "127.0.0.1"} {
-		l, err := net.Listen("tcp", listen)
+	for _, c := range []struct{ network, listen, dial string }{
+		{"tcp", "127.0.0.1:0", "127.0.0.1"},
+		{"tcp", "[::1]:0", "::1"},
+		{"tcp", ":0", "127.0.0.1"},
+		{"unix", filepath.Join(t.TempDir(), "s"), ""},
+	} {
+		l, err := net.Listen(c.network, c.listen)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		client, err := net.Dial("tcp", net.JoinHostPort(dial, port))
+		address := c.listen
+		if c.network == "tcp" {
+			_, port, _ := net.SplitHostPort(l.Addr().String())
+			address = net.JoinHostPort(c.dial, port)
+		}
+		client, err := net.Dial(c.network, address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer client.Close()
 		if inode, found := Taken(client); !found || inode != 0 {
-			t.Errorf("%s: in the queue it is %d, %v", listen, inode, found)
+			t.Errorf("%s: in the queue it is %d, %v", c.listen, inode, found)
 		}
 		server, err := l.Accept()
 		if err != nil {
@@ -31,13 +42,13 @@ func TestAConnectionIsNobodysUntilItIsAccepted(t *testing.T) {
 		}
 		defer server.Close()
 		inode, found := Taken(client)
-		if want := inodeOf(t, server.(*net.TCPConn)); !found || inode != want {
-			t.Errorf("%s: accepted it is %d, %v; wanted %d", listen, inode, found, want)
+		if want := inodeOfFile(t, server.(interface{ File() (*os.File, error) })); !found || inode != want {
+			t.Errorf("%s: accepted it is %d, %v; wanted %d", c.listen, inode, found, want)
 		}
 	}
 }
 
-func inodeOf(t *testing.T, c *net.TCPConn) uint64 {
+func inodeOfFile(t *testing.T, c interface{ File() (*os.File, error) }) uint64 {
 	t.Helper()
 	f, err := c.File()
 	if err != nil {
@@ -51,12 +62,24 @@ func inodeOf(t *testing.T, c *net.TCPConn) uint64 {
 	return stat.Ino
 }
 
-// Nothing is claimed about a connection that the kernel does not show here.
-func TestAUnixConnectionIsNotFound(t *testing.T) {
+// Nothing is claimed about a connection that the kernel does not show.
+func TestAPipeIsNotFound(t *testing.T) {
 	one, other := net.Pipe()
 	defer one.Close()
 	defer other.Close()
 	if inode, found := Taken(one); found || inode != 0 {
 		t.Errorf("%d, %v", inode, found)
 	}
+}
+
+// What the kernel answers is parsed within its bounds, whatever it is.
+func FuzzParsePeer(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte{40, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 2, 0, 7, 0, 0, 0})
+	f.Add([]byte{36, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0})
+	f.Fuzz(func(t *testing.T, message []byte) {
+		if inode, found := parsePeer(message); !found && inode != 0 {
+			t.Errorf("%d was not found", inode)
+		}
+	})
 }
