@@ -40,7 +40,7 @@ func (r *runner) checkOf(spec command.Spec, h command.Health, address command.Ad
 	subject := health.Subject{
 		Address: address, Dir: spec.Dir, Argv: argv, Run: r.checkRunner(spec.Env, spec.Dir),
 	}
-	if life != nil && !address.IsUnix() {
+	if life != nil && life.Private() == "" {
 		subject.Ours = func(conn net.Conn) (ours, settled bool) { return acceptedBy(life, conn) }
 	}
 	return health.New(h, subject)
