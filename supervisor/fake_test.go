@@ -54,7 +54,7 @@ func (w *world) process() *fakeProcess {
 	w.pids++
 	return &fakeProcess{pid: 100 + w.pids, ended: make(chan struct{})}
 }
-func (p *fakeProcess) over() bool                    { return p.status != 0xffff && isClosed(p.ended) }
+func (p *fakeProcess) over() bool                    { return isClosed(p.ended) }
 func (p *fakeProcess) end(status syscall.WaitStatus) { p.status = status; close(p.ended) }
 
 func isClosed(c <-chan struct{}) bool {
@@ -200,6 +200,8 @@ func (l *fakeLife) signals() []string {
 
 // obedient ends with 0 when asked.
 func obedient(l *fakeLife) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.on = func(l *fakeLife, s syscall.Signal) {
 		if s == syscall.SIGTERM {
 			l.end(exited(0))
