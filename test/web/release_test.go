@@ -75,6 +75,37 @@ func TestAReleaseThatCrashesEndsTheRestart(t *testing.T) {
 	}
 }
 
+// Behind a unix socket an old copy's answer does not pass for the new one's
+// either.
+func TestAReleaseThatCrashesBehindAUnixSocket(t *testing.T) {
+	t.Parallel()
+	needs(t, "uvicorn", "uvicorn")
+	dir := t.TempDir()
+	file, socket := filepath.Join(dir, "release"), filepath.Join(dir, "s")
+	if err := os.WriteFile(file, []byte("good"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, opts{
+		args: []string{"--workers", "2", "--bind", "unix:" + socket, "--", "uvicorn", "shop.asgi:application"},
+		env:  []string{"RELEASE_FILE=" + file},
+	})
+	s.becomesReady(2)
+	before := s.pids()
+	if err := os.WriteFile(file, []byte("crash"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := s.ask("restart"); code != 1 || !strings.Contains(out, "new copy 0 failed: exit code ") {
+		t.Errorf("restart ends with %d and says: %s\n%s", code, out, s)
+	}
+	if now := s.pids(); !slices.Equal(now, before) {
+		t.Errorf("the copies were %v and are %v\n%s", before, now, s)
+	}
+	if answer := s.readyz(); answer != http.StatusOK {
+		t.Errorf("/readyz says %d\n%s", answer, s)
+	}
+	s.stops(0)
+}
+
 // A release that hangs at import keeps the restart waiting; another restart
 // meanwhile is refused, and a stop ends it at once, and everything else.
 func TestWhileARestartWaits(t *testing.T) {
