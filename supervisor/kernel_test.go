@@ -446,6 +446,12 @@ func thePrivateSocket(t *testing.T, folder bool) {
 		t.Errorf("%q", words)
 	}
 	path := <-probed
+	k.logged("started", 1)
+	for fd := range 100 {
+		if link, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err == nil && link == words[2] {
+			t.Errorf("we hold it as well, as %d: clients of a dead copy would wait in its queue", fd)
+		}
+	}
 	if info, err := os.Lstat(path); folder && (err != nil || info.Mode().Type() != os.ModeSocket) {
 		t.Fatalf("%s: %v", path, err)
 	}

@@ -187,6 +187,24 @@ func TestRollingRestart(t *testing.T) {
 	})
 }
 
+// A place that never served counts as started when the copy that does is its own.
+func TestARestartMayBeTheFirstThatServes(t *testing.T) {
+	tell(t, "", func(s *story) {
+		s.born = obedient
+		s.start(shared(1))
+		s.life(s.t, 0)
+		done := s.roll(shared(1))
+		s.wait(time.Second)
+		if s.Status().Started {
+			s.t.Error("started before anything was ready")
+		}
+		s.ready(s.life(s.t, 1))
+		if got := s.result(done); got != "done" || !s.Status().Started {
+			s.t.Errorf("%s: %+v", got, s.Status())
+		}
+	})
+}
+
 // A release that does not work ends the roll; the old copies go on serving.
 func TestARollThatFails(t *testing.T) {
 	still := func(s *story, done <-chan error, want string) {
