@@ -134,6 +134,7 @@ func write(name string, content []byte, mode fs.FileMode) error {
 // sweep removes what carries our label or is of our projects, and nothing else.
 // The stand-ins of test/images stay.
 func sweep(keep bool) {
+	leaveSwarm()
 	mine := "label=" + label
 	for _, filter := range []string{
 		mine,

@@ -59,12 +59,28 @@ func swarm(t *testing.T) {
 	if state := docker(t, "info", "--format", "{{.Swarm.LocalNodeState}}"); state != "inactive" {
 		t.Fatalf("cannot test the stack: this engine is part of a swarm already (%s) that the tests would change; run them on another engine", state)
 	}
+	bridged := command(t, "docker", "network", "inspect", gateway).code == 0
 	docker(t, "swarm", "init", "--advertise-addr", "127.0.0.1")
 	t.Cleanup(func() {
 		if out, err := exec.Command("docker", "swarm", "leave", "--force").CombinedOutput(); err != nil {
 			t.Errorf("docker swarm leave: %v\n%s", err, out)
 		}
+		if !bridged {
+			_ = exec.Command("docker", "network", "rm", gateway).Run()
+		}
 	})
+}
+
+// gateway is the network that an engine makes when it becomes part of a swarm.
+const gateway = "docker_gwbridge"
+
+// leaveSwarm ends the swarm of a test that was killed: only ours has secrets with
+// our label.
+func leaveSwarm() {
+	out, err := exec.Command("docker", "secret", "ls", "--quiet", "--filter", "label="+label).Output()
+	if err == nil && len(out) > 0 {
+		_ = exec.Command("docker", "swarm", "leave", "--force").Run()
+	}
 }
 
 // prepareStack makes the secrets and returns what deploys the stack with an
@@ -194,8 +210,8 @@ func waitGone(t *testing.T, service, image string) {
 	})
 }
 
-// load asks for a page, four at a time and twenty a second at most each, and
-// notes what fails.
+// load asks for a page, two at a time and ten a second at most each, and notes
+// what fails.
 type load struct {
 	sent   atomic.Int64
 	cancel context.CancelFunc
@@ -208,9 +224,9 @@ func startLoad(page string) *load {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	l := &load{cancel: cancel}
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	for range 4 {
+	for range 2 {
 		l.done.Go(func() {
-			tick := time.NewTicker(50 * time.Millisecond)
+			tick := time.NewTicker(100 * time.Millisecond)
 			defer tick.Stop()
 			for {
 				select {
