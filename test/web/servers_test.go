@@ -21,7 +21,7 @@ func realServers() []realServer {
 	return []realServer{
 		{name: "gunicorn", packages: "gunicorn", words: []string{"gunicorn", "shop.wsgi"}},
 		{name: "uvicorn", packages: "uvicorn", words: []string{"uvicorn", "shop.asgi:application"}, abrupt: true},
-		{name: "hypercorn", packages: "python3-hypercorn", words: []string{"hypercorn", "--bind", "fd://3", "shop.asgi:application"}},
+		{name: "hypercorn", packages: "python3-hypercorn", words: []string{"hypercorn", "--bind", "fd://3", "shop.asgi:application"}, abrupt: true},
 		{name: "daphne", packages: "daphne", words: []string{"daphne", "--fd", "3", "shop.asgi:application"}, abrupt: true},
 		{name: "uwsgi", packages: "uwsgi-core uwsgi-plugin-python3", words: uwsgi(), abrupt: true},
 		{name: "uwsgi with its master", packages: "uwsgi-core uwsgi-plugin-python3", words: uwsgi("--master"), abrupt: true},
