@@ -15,7 +15,11 @@ import (
 
 func main() {
 	p := &program{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
-	os.Exit(p.run())
+	messages := newPatient(os.Stderr)
+	p.messages = messages
+	code := p.run()
+	messages.flush()
+	os.Exit(code)
 }
 
 // program is one run of the binary, with what it got from the system.
@@ -24,6 +28,7 @@ type program struct {
 	environ        []string
 	stdin          *os.File
 	stdout, stderr io.Writer
+	messages       io.Writer // our own lines, on stderr too
 }
 
 // run does what the words say and returns the exit code.
@@ -37,7 +42,7 @@ func (p *program) run() int {
 	var quiet silent
 	if err != nil && !errors.As(err, &quiet) {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
-			fmt.Fprintln(p.stderr, "entrypoint: error: "+oneLine(line))
+			fmt.Fprintln(p.messages, "entrypoint: error: "+oneLine(line))
 		}
 	}
 	return codeOf(err)
@@ -94,7 +99,7 @@ func (p *program) app(chosen string) *cli.App {
 				&cli.StringFlag{Name: "key-id", Usage: "ARN or alias of the key (ENTRYPOINT_KMS_KEY_ID)"}),
 			command("version", "the version", " ", 0, p.versionVerb),
 		},
-		Writer: p.stdout, ErrWriter: p.stderr,
+		Writer: p.stdout, ErrWriter: p.messages,
 		HideHelpCommand: true, HideVersion: true,
 		// A child's *exec.ExitError would make the library exit by itself.
 		ExitErrHandler:            func(*cli.Context, error) {},

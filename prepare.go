@@ -84,7 +84,7 @@ func (p *program) logger(s *prepared) *slog.Logger {
 			level = slog.LevelDebug
 		}
 	}
-	return newLogger(p.stderr, format, level)
+	return newLogger(p.messages, format, level)
 }
 
 // choice returns the value, or the first of the possible ones where it is

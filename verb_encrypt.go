@@ -131,7 +131,7 @@ func (p *program) askValues(names []string) ([]env.Secret, error) {
 	}
 	defer func() {
 		_ = unix.IoctlSetTermios(fd, unix.TCSETS, before) // it may have gone
-		fmt.Fprintln(p.stderr)
+		fmt.Fprintln(p.messages)
 	}()
 	type line struct {
 		text string
@@ -148,9 +148,9 @@ func (p *program) askValues(names []string) ([]env.Secret, error) {
 	var values []env.Secret
 	for i, name := range names {
 		if i > 0 {
-			fmt.Fprintln(p.stderr)
+			fmt.Fprintln(p.messages)
 		}
-		fmt.Fprintf(p.stderr, "%s (not shown): ", name)
+		fmt.Fprintf(p.messages, "%s (not shown): ", name)
 		select {
 		case l := <-lines:
 			if l.err != nil {

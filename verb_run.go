@@ -104,9 +104,10 @@ func (r *runner) run() (err error) {
 		r.log.Warn(err.Error())
 	}
 	start := &supervisor.Starter{
-		Reaper: r.reaper, Sockets: r.sockets, Ignored: early.Ignored(), Output: r.output(), PrivateDir: r.runtimeDir,
+		Reaper: r.reaper, Sockets: r.sockets, Ignored: early.Ignored(), Output: r.output(), Log: r.log, PrivateDir: r.runtimeDir,
 		Forked: func(int) {
 			early.CatchRest()
+			go reserveThreads()
 			r.memory.find()
 			r.open()
 		},
@@ -355,9 +356,9 @@ func (r *runner) startChecks(spec command.Spec) (stop func()) {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	prober := health.NewProber(spec.Health.String(), r.checkOf(spec, spec.Health, r.askedAddress(spec), 0, nil), spec.Health, func(result health.Result) {
+	prober := health.NewProber(spec.Health.Kind.String(), r.checkOf(spec, spec.Health, r.askedAddress(spec), 0, nil), spec.Health, func(result health.Result) {
 		if !result.Up {
-			r.log.Warn("check fails: "+spec.Health.String(), "error", result.Last)
+			r.log.Warn("check fails: "+spec.Health.Kind.String(), "error", result.Last)
 		}
 	})
 	r.mu.Lock()
