@@ -207,8 +207,12 @@ class RabbitMQ(Server):
             'disk_free_limit.absolute = 1MB\n')
 
     def command(self):
-        """Return the words to start it."""
-        return [self.program]
+        """Return the words to start it, with a port mapper of its own.
+
+        Erlang starts one by itself if none is there, as a daemon, which
+        would outlive the node; this one is in the group that is killed.
+        """
+        return ['sh', '-c', 'epmd & exec "$0"', self.program]
 
     def variables_of_server(self):
         """Return what keeps it apart from every other node."""
@@ -236,13 +240,6 @@ class RabbitMQ(Server):
             return True
         except Exception:
             return False
-
-    def close(self):
-        """End its port mapper, too, which outlives it."""
-        super().close()
-        subprocess.run(
-            ['epmd', '-port', str(self.mapper_port), '-kill'],
-            capture_output=True, timeout=PATIENCE)
 
     @property
     def url(self):
