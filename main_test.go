@@ -26,7 +26,7 @@ func TestAPanicLetsNoSecretOut(t *testing.T) {
 	} {
 		for _, words := range [][]string{{"version"}, {"check"}, {"plan", "--", "true"}} {
 			var said strings.Builder
-			p := &program{args: words, environ: []string{"SECRET=" + secret, "PATH=/bin"}, stdin: null, stdout: bomb{value}, stderr: &said}
+			p := &program{args: words, environ: []string{"SECRET=" + secret, "PATH=/bin"}, stdin: null, stdout: bomb{value}, messages: &said}
 			if code := p.run(); code != codeBug {
 				t.Errorf("%s, %v: code %d", name, words, code)
 			}
