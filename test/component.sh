@@ -1,6 +1,15 @@
 #!/bin/sh
-# The reference component's own tests, with Debian's Python.
+# The reference component's own tests, with Debian's Python: its style, itself,
+# itself against real servers, and itself under another name.
 set -eu
 cd "$(dirname "$0")/../src"
-/usr/bin/python3 manage.py test
-/usr/bin/python3 manage.py test --tag=servers
+python=/usr/bin/python3
+# Debian's programs take PATH's python, which may be another one.
+PATH=/usr/bin:$PATH
+DJANGO_DEBUG=True
+export PATH DJANGO_DEBUG
+pycodestyle .
+pydocstyle .
+$python manage.py test --parallel 3
+$python manage.py test --parallel 3 --pattern 'servers_*.py'
+$python rename_test.py

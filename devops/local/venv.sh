@@ -8,7 +8,7 @@ requirements=src/requirements.txt
 stamp=.venv/requirements.txt
 cmp -s "$requirements" "$stamp" && exit 0
 
-debian='python3-venv python3-pip python3-django gunicorn celery python3-redis python3-django-redis python3-psycopg2 python3-boto3 python3-sentry-sdk python3-dotenv python3-requests'
+debian='python3-venv python3-pip python3-django gunicorn celery python3-redis python3-django-redis python3-psycopg python3-boto3 python3-sentry-sdk python3-dotenv libjs-jquery tzdata'
 python=/usr/bin/python3
 [ -x $python ] || python=$(command -v python3 || true)
 
@@ -30,6 +30,14 @@ make_venv() {
 	rm -rf .venv
 	"$python" -m venv --system-site-packages .venv >/dev/null 2>&1
 }
+# kombu wants PyPI's tzdata, which carries what Debian's carries for the whole
+# system: the name is all that it lacks.
+name_tzdata() {
+	version=$(dpkg-query -W -f '${Version}' tzdata | sed 's/-.*//; y/abcdefghi/123456789/; s/^..../&./')
+	info=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tzdata-$version.dist-info
+	mkdir -p "$info"
+	printf 'Metadata-Version: 2.1\nName: tzdata\nVersion: %s\n' "$version" >"$info/METADATA"
+}
 satisfied() { .venv/bin/python -m pip install --quiet --no-index --requirement "$requirements" >/dev/null 2>&1; }
 
 if [ -z "$python" ] || ! make_venv; then
@@ -43,6 +51,7 @@ if ! satisfied; then
 		debian_packages
 		python=/usr/bin/python3
 		make_venv
+		name_tzdata
 		if ! satisfied; then
 			.venv/bin/python -m pip install --no-index --requirement "$requirements" 2>&1 | tail -n 3 >&2
 			echo "cannot satisfy $requirements with Debian's packages" >&2
