@@ -92,10 +92,10 @@ func (r *runner) probe(ctx context.Context, spec command.Spec, index int, life s
 	if spec.Health.Kind == command.HealthNone || !own(spec, life) {
 		return
 	}
-	prober := health.NewProber(spec.Health.String(), check, spec.Health, func(result health.Result) {
+	prober := health.NewProber(spec.Health.Kind.String(), check, spec.Health, func(result health.Result) {
 		ready(result.Up)
 		if !result.Up {
-			replace("its check " + spec.Health.String() + " fails")
+			replace("its check " + spec.Health.Kind.String() + " fails")
 		}
 	})
 	prober.Run(ctx)

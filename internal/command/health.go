@@ -20,6 +20,22 @@ const (
 	HealthFile            // a file's age
 )
 
+// String is the name of a check of this kind, wherever it is talked about: its
+// target may hold what is for nobody, as a token in a path.
+func (k HealthKind) String() string {
+	switch k {
+	case HealthHTTP:
+		return "http"
+	case HealthTCP:
+		return "tcp"
+	case HealthExec:
+		return "exec"
+	case HealthFile:
+		return "file"
+	}
+	return "none"
+}
+
 // Health is a check and its rhythm, with the meanings of Docker's HEALTHCHECK.
 type Health struct {
 	Kind   HealthKind
@@ -30,18 +46,15 @@ type Health struct {
 	Retries                        int
 }
 
+// String is the check as it was asked for.
 func (h Health) String() string {
 	switch h.Kind {
-	case HealthHTTP:
-		return "http:" + h.Target
-	case HealthTCP:
-		return "tcp:" + h.Target
-	case HealthExec:
-		return "exec:" + h.Target
+	case HealthNone:
+		return h.Kind.String()
 	case HealthFile:
-		return "file:" + h.Target + "<" + h.MaxAge.String()
+		return h.Kind.String() + ":" + h.Target + "<" + h.MaxAge.String()
 	}
-	return "none"
+	return h.Kind.String() + ":" + h.Target
 }
 
 // ParseHealth reads http:/path, tcp:host:port, exec:command, file:path<30s or
