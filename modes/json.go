@@ -54,7 +54,7 @@ type (
 func (p Plan) WriteJSON(w io.Writer, v View) error {
 	out := planJSON{
 		Mode: p.Mode.String(), Modes: make([]string, len(p.Modes)), Platform: p.Platform, Directory: p.Dir, Package: p.Package,
-		WaitFor: append([]string{}, p.WaitFor...), Init: commandsJSON(p.Init), Commands: commandsJSON(p.Commands),
+		WaitFor: p.servers(), Init: commandsJSON(p.Init), Commands: commandsJSON(p.Commands),
 		Environment: p.variables(v), Warnings: append([]string{}, p.Warnings...), Problems: make([]problemJSON, len(v.Problems)),
 	}
 	for i, m := range p.Modes {

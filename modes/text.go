@@ -25,7 +25,7 @@ func (p Plan) WriteText(w io.Writer, v View) error {
 	fmt.Fprintf(b, "%s on %s, %s\n", p.Mode, p.Platform, where)
 	paragraph(b, "modes", strings.Join(names(p.Modes), ", "))
 	if len(p.WaitFor) > 0 {
-		paragraph(b, "wait for", strings.Join(p.WaitFor, ", ")+"; 60s, then exit 69")
+		paragraph(b, "wait for", strings.Join(p.servers(), ", ")+"; 60s, then exit 69")
 	}
 	for _, spec := range p.Init {
 		describe(b, spec, "first")
@@ -53,6 +53,20 @@ func (p Plan) WriteText(w io.Writer, v View) error {
 		}
 	}
 	return b.Flush()
+}
+
+// servers are the words of --wait-for, and of a URL its server alone: beside that
+// may stand a password.
+func (p Plan) servers() []string {
+	shown := []string{}
+	for _, word := range p.WaitFor {
+		if scheme, rest, ok := strings.Cut(word, "://"); ok {
+			host, _, _ := strings.Cut(rest[strings.LastIndex(rest, "@")+1:], "/")
+			word = scheme + "://" + host
+		}
+		shown = append(shown, word)
+	}
+	return shown
 }
 
 func names(modes []Mode) []string {
