@@ -83,6 +83,17 @@ func (s *prepared) decrypt(ctx context.Context, reaper *reap.Reaper) (kms.Result
 	return result, nil
 }
 
+// lost are the variables that were decrypted before and are not now.
+func lost(before, now kms.Result) []string {
+	var names []string
+	for _, was := range before.Outcomes {
+		if was.Verdict == kms.OK && slices.ContainsFunc(now.Outcomes, func(is kms.Outcome) bool { return is.Name == was.Name && is.Verdict != kms.OK }) {
+			names = append(names, was.Name)
+		}
+	}
+	return names
+}
+
 // sayOff names what the application gets as ciphertexts because nothing was to
 // be decrypted.
 func (s *prepared) sayOff(encrypted []string) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,14 +32,14 @@ func (r *runner) addEndpoints(group *run.Group, adminListener net.Listener) {
 		case <-done:
 			return nil
 		}
-		serveEndpoints(r.prepared, source, adminListener, done)
+		serveEndpoints(r.prepared, source, adminListener, done, slog.LevelWarn)
 		return nil
 	}, func(error) { close(done) })
 }
 
-// serveEndpoints serves until done is closed. What cannot be opened is a warning:
-// the application does not need it.
-func serveEndpoints(s *prepared, source admin.Source, adminListener net.Listener, done <-chan struct{}) {
+// serveEndpoints serves until done is closed. A socket that cannot be opened is a
+// line of that level: the application does not need it.
+func serveEndpoints(s *prepared, source admin.Source, adminListener net.Listener, done <-chan struct{}, without slog.Level) {
 	var servers []*admin.Server
 	path := ""
 	if v := s.of("control"); v.set() {
@@ -45,7 +47,7 @@ func serveEndpoints(s *prepared, source admin.Source, adminListener net.Listener
 	}
 	control, err := admin.OpenControl(path, admin.Folders(s.environment.Get("XDG_RUNTIME_DIR").Reveal()))
 	if err != nil {
-		s.log.Warn("no control socket, so health, status and restart do not work: " + err.Error())
+		s.log.Log(context.Background(), without, "no control socket, so health, status and restart do not work: "+err.Error())
 	} else {
 		servers = append(servers, admin.NewControl(control, source, s.log))
 	}
@@ -163,8 +165,15 @@ func (r *runner) freshSpec(ctx context.Context) (command.Spec, error) {
 	if err := s.readFiles(); err != nil {
 		return command.Spec{}, err
 	}
-	if _, err := s.decrypt(ctx, r.reaper); err != nil {
+	result, err := s.decrypt(ctx, r.reaper)
+	if err != nil {
 		return command.Spec{}, err
+	}
+	r.mu.Lock()
+	names := lost(r.decrypted, result)
+	r.mu.Unlock()
+	if len(names) > 0 { // KMS is away: copies that work are not replaced by some that do not
+		return command.Spec{}, fmt.Errorf("decrypted at the start and not now: %s; the copies go on with what they have", strings.Join(names, ", "))
 	}
 	plan, err := s.decide(r.words)
 	if err != nil {
@@ -189,6 +198,13 @@ type execEndpoints struct {
 	serving  sync.WaitGroup
 }
 
+// isGuest reports whether we are beside the container's supervisor, as in a session
+// of docker exec: its variables are ours, and it holds what they name.
+func (s *prepared) isGuest(flag string) bool {
+	v := s.of(flag)
+	return os.Getpid() != 1 && v.set() && !v.fromFlag
+}
+
 // execOpensAfter is that moment.
 const execOpensAfter = 100 * time.Millisecond
 
@@ -197,7 +213,11 @@ func (x *execEndpoints) soon(pid int) {
 	x.serving.Add(1)
 	x.timer = time.AfterFunc(execOpensAfter, func() {
 		defer x.serving.Done()
-		serveEndpoints(x.prepared, admin.Source{Status: x.status, Metrics: metrics.New(build(), x.snapshot).Write}, x.listener, x.done)
+		without := slog.LevelWarn
+		if x.isGuest("control") {
+			without = slog.LevelDebug
+		}
+		serveEndpoints(x.prepared, admin.Source{Status: x.status, Metrics: metrics.New(build(), x.snapshot).Write}, x.listener, x.done, without)
 	})
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -28,7 +30,9 @@ func (p *program) exec(flags map[string][]string, words []string) error {
 		return err
 	}
 	adminListener, err := s.how.listenAdmin()
-	if err != nil {
+	if errors.Is(err, syscall.EADDRINUSE) && s.isGuest("admin") {
+		s.log.Debug("the container's supervisor listens at the admin address")
+	} else if err != nil {
 		return err
 	}
 	reaper, err := p.startReaper(s)
@@ -61,6 +65,7 @@ func (p *program) exec(flags map[string][]string, words []string) error {
 	endpoints := &execEndpoints{prepared: s, listener: adminListener, done: make(chan struct{})}
 	start := &supervisor.Starter{Reaper: reaper, Ignored: early.Ignored(), Forked: func(pid int) {
 		early.CatchRest()
+		go reserveThreads()
 		endpoints.soon(pid)
 	}}
 	outcome, err := supervisor.Exec(start, spec, signals, s.how.rewrite, s.log)
