@@ -280,10 +280,11 @@ func TestAStopWhileDecrypting(t *testing.T) {
 				t.Parallel()
 				k := newKMS(t)
 				k.Script(nil, kmstest.Hang)
+				args := slices.Clone(words)
 				if words[0] != "check" {
-					words = append(slices.Clone(words), "--", "echo", "started")
+					args = append(args, "--", "echo", "started")
 				}
-				r := start(t, given{args: words, env: append(k.env, "SECRET="+seal(bird.text()))})
+				r := start(t, given{args: args, env: append(k.env, "SECRET="+seal(bird.text()))})
 				r.waitFor("still decrypting: 1 left")
 				r.signal(s)
 				r.wantExit(143)

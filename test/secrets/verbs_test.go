@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/codeontap/entrypoint/internal/kms/kmstest"
 )
@@ -318,8 +319,11 @@ func freeAddress(t *testing.T) string {
 // until asks again until it is so; each question takes its time by itself.
 func until(t *testing.T, r *running, so func() bool, what string) {
 	t.Helper()
+	deadline := time.After(patience)
 	for !so() {
 		select {
+		case <-deadline:
+			t.Fatalf("waited %s for %s\n%s", patience, what, r)
 		case <-r.done:
 			t.Fatalf("ended before %s\n%s", what, r)
 		default:
