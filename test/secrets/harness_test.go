@@ -74,13 +74,12 @@ type given struct {
 	env   []string // added to a small environment
 	dir   string   // an empty folder by default
 	stdin io.Reader
-	home  string         // a folder of the story's own by default
-	user  uint32         // root by default
-	wrap  []string       // a program that executes the binary: its words come behind
-	files []*os.File     // standard streams, where they are no pipes
-	clone uintptr        // namespaces of its own
-	sid   bool           // a session of its own, with stdin as its terminal
-	sig   syscall.Signal // that ends it at the latest; KILL by default
+	home  string     // a folder of the story's own by default
+	user  uint32     // root by default
+	wrap  []string   // a program that executes the binary: its words come behind
+	files []*os.File // standard streams, where they are no pipes
+	clone uintptr    // namespaces of its own
+	sid   bool       // a session of its own, with stdin as its terminal
 }
 
 // running is a binary that was started. The end of the test ends it, and all
