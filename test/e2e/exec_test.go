@@ -15,9 +15,22 @@ func sh(script string, words ...string) []string {
 }
 
 func TestExecPassesEveryCode(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
+	t.Run(string(asInit), func(t *testing.T) {
+		t.Parallel()
 		for code := range 256 {
-			start(t, p, opts{args: sh(fmt.Sprintf("exit %d", code))}).wantExit(code)
+			start(t, asInit, opts{args: sh(fmt.Sprintf("exit %d", code))}).wantExit(code)
+		}
+	})
+	t.Run(string(besideInit), func(t *testing.T) {
+		t.Parallel()
+		r := start(t, besideInit, opts{path: "/bin/sh", args: []string{"-c", `
+			i=0
+			while [ $i -lt 256 ]; do "$0" sh -c "exit $i"; echo "$i is $?"; i=$((i+1)); done`, binary}})
+		r.wantExit(0)
+		for code := range 256 {
+			if line := fmt.Sprintf("%d is %d\n", code, code); !strings.Contains("\n"+r.stdout.String(), "\n"+line) {
+				t.Errorf("not among the codes: %s", line)
+			}
 		}
 	})
 }

@@ -267,7 +267,7 @@ func TestRunRewritesSignals(t *testing.T) {
 func TestTERMAtAnyInstantOfRun(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		codes := map[int]int{}
-		for range 50 {
+		for range 30 {
 			r := start(t, p, opts{args: run("--workers 2", "sleep", "1000")})
 			<-time.After(10*time.Millisecond + randomUpTo(20*time.Millisecond))
 			r.hasRun(10 * time.Millisecond)
