@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -40,6 +41,8 @@ type storm struct {
 	limit unix.Rlimit
 	done  map[string]int
 	lift  map[string]int // hindrances, and after how many more misfortunes each is over
+
+	asking sync.WaitGroup // those who wait for the end of a restart
 }
 
 // TestChaos: whatever happens to copies and to PID 1 itself, afterwards every
@@ -172,7 +175,7 @@ func (s *storm) once() {
 		}
 	}
 	any := all[s.dice.IntN(len(all))]
-	names := []string{"kill", "stop", "continue", "exit", "storm", "daemon", "segv", "term", "to us", "disk", "descriptors", "forks", "ask"}
+	names := []string{"kill", "stop", "continue", "exit", "storm", "daemon", "segv", "term", "to us", "disk", "descriptors", "forks", "ask", "restart"}
 	name := names[s.dice.IntN(len(names))]
 	s.done[name]++
 	mains := s.mains(all)
@@ -203,6 +206,9 @@ func (s *storm) once() {
 		_ = syscall.Kill(s.PID, kinds[s.dice.IntN(len(kinds))])
 	case "disk", "descriptors", "forks":
 		s.hinder(name)
+	case "restart":
+		// It may well be refused: one is under way, or the new copy dies.
+		s.asking.Go(func() { s.Client("restart") })
 	case "ask":
 		if _, out := s.lift["descriptors"]; !out { // who asks would have to wait
 			s.Get("/readyz")
@@ -278,6 +284,8 @@ func (s *storm) allReady() {
 func (s *storm) settle(descriptors int) {
 	s.t.Helper()
 	s.allReady()
+	s.asking.Wait()
+	s.allReady()
 	s.Until("only the copies and their children are there", func() bool {
 		all := s.Processes()
 		return len(all) == 2*copies && len(s.mains(all)) == copies
@@ -294,11 +302,61 @@ func (s *storm) settle(descriptors int) {
 	for _, c := range now.Copies {
 		restarts += c.Restarts
 	}
-	if counted := counts.sum("entrypoint_copy_restarts_total"); float64(restarts) != counted || counted != exits+unstarted {
-		s.t.Errorf("restarts: the copies say %d, the counter %v, and there were %v ends", restarts, counted, exits+unstarted)
+	const restarted = "entrypoint_copy_restarts_total"
+	counted := counts.sum(restarted)
+	unasked := counted - counts.sum(restarted, "reason", "requested")
+	if float64(restarts) != counted || unasked > exits+unstarted {
+		s.t.Errorf("restarts: the copies say %d, the counter %v, %v of them unasked, and there were %v ends", restarts, counted, unasked, exits+unstarted)
 	}
 	if restarts == 0 {
 		s.t.Error("nothing has ever ended: this was no chaos")
 	}
 	s.t.Logf("%v starts, %v exits, %v forks that failed, %v orphans reaped", starts, exits, unstarted, counts.sum("entrypoint_orphans_reaped_total"))
+}
+
+// TestAFullContainer: no process and no thread more can be made, copies die, and
+// many ask: PID 1 lives on, answers, and has every copy back when there is room
+// again.
+func TestAFullContainer(t *testing.T) {
+	t.Parallel()
+	pids := pidsCgroup(t)
+	if pids == "" {
+		t.Skip("NOT TESTED: see above")
+	}
+	limit := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(pids, "pids.max"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := ns.Start(t, ns.Story{Binary: binary, Before: "echo 0 > " + pids + "/tasks", Words: run("exec sleep 1000",
+		"-w", "4", "--backoff", "10ms..100ms", "--give-up", "1000/60s", "--app-output", "prefix", "--health", "exec:true", "--health-interval", "50ms")})
+	c.Until("all are ready", func() bool { return statusOf(t, c).ready() == 4 })
+	limit("4") // fewer than there are: what is there stays, nothing comes
+	full := make(chan struct{})
+	var asking sync.WaitGroup
+	for range 20 {
+		asking.Go(func() {
+			for {
+				select {
+				case <-full:
+					return
+				default:
+					c.Get("/metrics")
+				}
+			}
+		})
+	}
+	c.Until("thirty forks have failed", func() bool {
+		if all := c.Find("sleep 1000"); len(all) > 2 {
+			all[0].Kill(syscall.SIGKILL)
+		}
+		return scrape(t, c).sum("entrypoint_copy_exits_total", "reason", "not-started") >= 30
+	})
+	close(full)
+	asking.Wait()
+	limit("max")
+	c.Until("all are ready again", func() bool { return statusOf(t, c).ready() == 4 })
+	c.Signal(syscall.SIGTERM)
+	c.WantExit(0)
 }

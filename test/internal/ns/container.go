@@ -262,7 +262,7 @@ func (c *Container) Client(words ...string) (code int, output string) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.Binary, words...)
-	cmd.Env = []string{"XDG_RUNTIME_DIR=" + c.Home}
+	cmd.Env = []string{"ENTRYPOINT_CONTROL=" + c.Socket}
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		c.t.Fatal(err)
