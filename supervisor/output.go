@@ -2,11 +2,13 @@ package supervisor
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -28,7 +30,8 @@ const (
 	// maxLine is where a longer line is cut in two. It leaves room for what is put
 	// in front below the 16 KiB at which Docker's log drivers cut.
 	maxLine = 16000
-	// The last lines of a copy are kept for its end, cut like this.
+	// The last lines of a copy, of both pipes together, are kept for its end, cut
+	// like this.
 	tailLines   = 20
 	maxTailLine = 400
 	// flushAt bounds what is written at once.
@@ -65,8 +68,9 @@ type stream struct {
 	quit   chan struct{}
 	done   chan struct{} // closed when both pipes were read to their end
 
-	mu   sync.Mutex
-	tail tail
+	mu    sync.Mutex
+	tails [2]tail // of stdout and of stderr
+	lines uint64  // so far, of both
 }
 
 // open makes the pipes of one life. The caller owes started once the copy was
@@ -88,8 +92,9 @@ func (o *Output) open(name string) (*stream, error) {
 		s.files[i], s.pipes[i] = ends[1], os.NewFile(uintptr(ends[0]), name)
 	}
 	var reading sync.WaitGroup
-	reading.Go(func() { s.pass(s.pipes[0], o.stdout) })
-	reading.Go(func() { s.pass(s.pipes[1], o.stderr) })
+	for i, to := range [...]*destination{o.stdout, o.stderr} {
+		reading.Go(func() { s.pass(i, to) })
+	}
 	go func() {
 		reading.Wait()
 		close(s.done)
@@ -118,11 +123,12 @@ func (s *stream) close() []string {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.tail.lines()
+	return lastLines(s.tails[0].lines(), s.tails[1].lines())
 }
 
-// pass reads a pipe to its end.
-func (s *stream) pass(pipe *os.File, to *destination) {
+// pass reads one of the pipes to its end.
+func (s *stream) pass(which int, to *destination) {
+	pipe := s.pipes[which]
 	defer pipe.Close()
 	buf := make([]byte, maxLine)
 	held := 0
@@ -137,7 +143,7 @@ func (s *stream) pass(pipe *os.File, to *destination) {
 				break
 			}
 			rest = after
-			s.keep(line)
+			s.keep(which, line)
 			out = s.output.append(out, s.name, to.name, line)
 			if len(out) >= flushAt {
 				to.write(out, s.quit)
@@ -187,10 +193,11 @@ func wholeRunes(b []byte) []byte {
 	return b
 }
 
-func (s *stream) keep(line []byte) {
+func (s *stream) keep(which int, line []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tail.add(line)
+	s.lines++
+	s.tails[which].add(s.lines, line)
 }
 
 func (o *Output) append(out []byte, name, stream string, line []byte) []byte {
@@ -246,33 +253,48 @@ func (d *destination) write(b []byte, quit <-chan struct{}) {
 	}
 }
 
-// tail keeps the last lines in buffers that it uses again.
+// tail keeps the last lines of one pipe in buffers that it uses again.
 type tail struct {
-	ring [tailLines][]byte
+	ring [tailLines]kept
 	next int
 	full bool
 }
 
-func (t *tail) add(line []byte) {
+// kept is a line and its number among those of both pipes.
+type kept struct {
+	number uint64
+	line   []byte
+}
+
+func (t *tail) add(number uint64, line []byte) {
 	if len(line) > maxTailLine {
 		line = wholeRunes(line[:maxTailLine])
 	}
-	t.ring[t.next] = append(t.ring[t.next][:0], line...)
+	t.ring[t.next] = kept{number, append(t.ring[t.next].line[:0], line...)}
 	t.next++
 	if t.next == tailLines {
 		t.next, t.full = 0, true
 	}
 }
 
-func (t *tail) lines() []string {
-	var lines []string
-	if t.full {
-		for _, b := range t.ring[t.next:] {
-			lines = append(lines, string(b))
-		}
+func (t *tail) lines() []kept {
+	if !t.full {
+		return t.ring[:t.next]
 	}
-	for _, b := range t.ring[:t.next] {
-		lines = append(lines, string(b))
+	return slices.Concat(t.ring[t.next:], t.ring[:t.next])
+}
+
+// lastLines are the last of both pipes in the order in which they were read, of
+// which half are stderr's, if it has as many: the two pipes are read side by side,
+// and a busy stdout must not push out the error that explains the end.
+func lastLines(out, err []kept) []string {
+	errs := min(len(err), max(tailLines/2, tailLines-len(out)))
+	outs := min(len(out), tailLines-errs)
+	all := slices.Concat(out[len(out)-outs:], err[len(err)-errs:])
+	slices.SortFunc(all, func(a, b kept) int { return cmp.Compare(a.number, b.number) })
+	var lines []string
+	for _, one := range all {
+		lines = append(lines, string(one.line))
 	}
 	return lines
 }

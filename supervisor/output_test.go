@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -136,6 +137,27 @@ func TestTheLastLinesAreKept(t *testing.T) {
 	}
 	if _, _, tail := written(t, JSON, "one\n", ""); len(tail) != 1 || tail[0] != "one" {
 		t.Errorf("%q", tail)
+	}
+}
+
+// Whatever the order in which the two pipes are read, a busy stdout does not push
+// out the error that explains the end, and the other way round.
+func TestTheLastLinesOfBothPipes(t *testing.T) {
+	busy := strings.Repeat("busy\n", 50)
+	for _, test := range []struct {
+		stdout, stderr string
+		others         int // that are not busy
+	}{
+		{busy, "the reason\n", 1},
+		{busy, strings.Repeat("the reason\n", 50), tailLines / 2},
+		{"the reason\n", busy, 1},
+		{"", strings.Repeat("the reason\n", 50), tailLines},
+	} {
+		_, _, tail := written(t, Prefix, test.stdout, test.stderr)
+		others := slices.DeleteFunc(slices.Clone(tail), func(line string) bool { return line == "busy" })
+		if len(tail) != tailLines || len(others) != test.others {
+			t.Errorf("%q", tail)
+		}
 	}
 }
 
