@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 )
 
 func main() {
+	debug.SetTraceback("none") // a trace may hold what a variable held
 	p := &program{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	messages := newPatient(os.Stderr)
 	p.messages = messages

@@ -202,7 +202,11 @@ func (r *runner) conduct() (supervisor.Outcome, error) {
 	r.setPhase("")
 	stop := r.startChecks(r.plan.Commands[0])
 	defer stop()
-	r.log.Info("starting", "mode", r.plan.Mode, "copies", r.plan.Commands[0].Copies, "grace", r.plan.Commands[0].Grace)
+	what := r.plan.Mode.String()
+	if len(r.words) > 0 {
+		what = "a command"
+	}
+	r.log.Info("starting", "mode", what, "copies", r.plan.Commands[0].Copies, "grace", r.plan.Commands[0].Grace)
 	return r.supervisor.Run(r.plan.Commands, r.plan.Timeout), nil
 }
 

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -45,7 +46,11 @@ func (t *terminal) suspended(p *reap.Process, by syscall.Signal) {
 	}
 	if os.Getpid() != 1 {
 		t.takeBack()
-		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		// To this very thread: a STOP to the process may be taken by another
+		// one, and we would go on, and continue the job, before it holds us.
+		runtime.LockOSThread()
+		_ = unix.Tgkill(os.Getpid(), unix.Gettid(), syscall.SIGSTOP)
+		runtime.UnlockOSThread()
 		if group, err := unix.IoctlGetInt(t.fd, unix.TIOCGPGRP); err == nil && group == unix.Getpgrp() {
 			t.give(p.Group().ID()) // fg, not bg
 		}

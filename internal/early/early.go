@@ -45,14 +45,14 @@ func Ignored() []syscall.Signal { return ignored }
 
 // CatchRest catches all that can be passed on and is not caught yet. Not among
 // them: CHLD, which the reaper listens to; URG, which is Go's own preemption;
-// PIPE; KILL and STOP; the faults, which are ours; and 32 to 34, which Go does
-// not deliver.
+// PIPE; KILL and STOP; and PROF and 32 to 34, which Go does not deliver. ABRT and
+// its kind are the application's when somebody sends them; a fault of our own is
+// still a crash.
 func CatchRest() {
 	rest := make([]os.Signal, 0, 64)
 	for s := syscall.Signal(1); s <= 64; s++ {
 		switch s {
 		case syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPIPE, syscall.SIGKILL, syscall.SIGSTOP,
-			syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSYS,
 			syscall.SIGPROF, 32, 33, 34:
 		default:
 			rest = append(rest, s)
