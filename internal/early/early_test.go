@@ -45,7 +45,7 @@ func TestTheRestIsCaughtWhenAsked(t *testing.T) {
 		syscall.SIGCHLD: "the reaper's", syscall.SIGURG: "Go's own preemption", syscall.SIGPIPE: "a closed stderr",
 		syscall.SIGKILL: "cannot be caught", syscall.SIGSTOP: "cannot be caught",
 		syscall.SIGPROF: "Go's profiler",
-		32: "the C library's", 33: "the C library's", 34: "Go does not deliver it",
+		32:              "the C library's", 33: "the C library's", 34: "Go does not deliver it",
 	}
 	for s := syscall.Signal(1); s <= 64; s++ {
 		if ours[s] == "" {
