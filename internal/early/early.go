@@ -28,6 +28,12 @@ var ignored []syscall.Signal
 
 func init() {
 	for s := syscall.Signal(1); s <= 64; s++ {
+		if s >= 32 && s <= 34 {
+			// The C library's own, which glibc's posix_spawn leaves ignored (make
+			// starts everything so). Go's runtime does not touch them: they are
+			// inherited by themselves.
+			continue
+		}
 		if ignoredAtEntry(s) || (s == syscall.SIGHUP || s == syscall.SIGINT) && signal.Ignored(s) {
 			ignored = append(ignored, s)
 		}

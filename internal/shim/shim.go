@@ -118,7 +118,11 @@ func become(o Order) {
 	if syscall.Access(o.Path, 0) != nil {
 		code = 127
 	}
-	die(code, "cannot run "+o.Path+": "+err.Error())
+	why := err.Error()
+	if err == syscall.ENOEXEC {
+		why = "it is neither a program for this machine nor a script with #!"
+	}
+	die(code, "cannot run "+o.Path+": "+why)
 }
 
 // arguments reads argv; package syscall has it only behind os.
@@ -155,7 +159,7 @@ func arguments() ([]string, error) {
 }
 
 func die(code int, message string) {
-	_, _ = syscall.Write(2, []byte("entrypoint: "+message+"\n"))
+	_, _ = syscall.Write(2, []byte("entrypoint: error: "+message+"\n"))
 	syscall.Exit(code)
 }
 

@@ -173,12 +173,12 @@ func TestAShimThatCannotBecomeTheProgram(t *testing.T) {
 	}{
 		"missing": {127, "no such file or directory"},
 		"plain":   {126, "permission denied"},
-		"text":    {126, "exec format error"},
+		"text":    {126, "it is neither a program for this machine nor a script with #!"},
 		".":       {126, "permission denied"},
 	} {
 		path := filepath.Join(dir, name)
 		out, code := child([]string{Order{Path: path}.Marker(os.Getpid())}, name)
-		if line := fmt.Sprintf("entrypoint: cannot run %s: %s\n", path, want.why); code != want.code || out != line {
+		if line := fmt.Sprintf("entrypoint: error: cannot run %s: %s\n", path, want.why); code != want.code || out != line {
 			t.Errorf("%s: code %d, %q, not %q", name, code, out, line)
 		}
 	}

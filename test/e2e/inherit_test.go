@@ -74,6 +74,9 @@ func wantSet(t *testing.T, r *running, field string, want []syscall.Signal) {
 		delete(set, s)
 	}
 	for s := range set {
+		if s >= 32 && s <= 34 {
+			continue // the C library's own: whoever is started by posix_spawn, as make does, has them
+		}
 		t.Errorf("%s: the application has %d %s as well", field, s, unix.SignalName(s))
 	}
 }
