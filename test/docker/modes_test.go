@@ -103,6 +103,29 @@ func TestWorkerAndBeat(t *testing.T) {
 	}
 }
 
+// A fork with scripts of the older name, which put their server in the
+// background and end, runs unchanged: the server is what is watched and stopped.
+func TestAncestorScripts(t *testing.T) {
+	t.Parallel()
+	const fork = "entrypoint-test:fork"
+	if o := buildOn(t, fork, "FROM "+image+"\nUSER 0\nRUN rm container-*.sh"+
+		` && printf '#!/bin/bash\ngunicorn --bind 0.0.0.0:8000 --workers ${APP_WORKER_COUNT:-1} app_dir.wsgi &\n' >entrypoint-web.sh`+
+		"\nUSER 10001\n"); o.code != 0 {
+		t.Fatal(o)
+	}
+	c := start(t, "-e", debug, "-e", "APP_WORKER_COUNT=2", "-p", "127.0.0.1::8000", fork)
+	c.waitHealth("healthy")
+	if status, _ := get(t, c.url("/")); status != http.StatusOK {
+		t.Errorf("the page is %d", status)
+	}
+	if workers := strings.Count(c.log(), "Booting worker"); workers != 2 {
+		t.Errorf("%d workers", workers)
+	}
+	if code := c.stop(); code != 0 {
+		t.Errorf("docker stop: code %d", code)
+	}
+}
+
 // What the copies get is what `docker exec ... entrypoint exec` gets.
 func TestExecInside(t *testing.T) {
 	t.Parallel()
