@@ -6,5 +6,6 @@ if ! docker info >/dev/null 2>&1; then
 	echo "NOT RUN: the tests of images and compose files need a Docker engine, and none answers here"
 	exit 0
 fi
+sh test/prepare.sh packages-engine.txt
 test/images/make
 go test -tags engine -count 1 -timeout 20m ./test/docker/...

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs the Debian packages that the tests need: as root by itself, else it
-# says what to install.
+# Installs the Debian packages of a list, packages.txt by default: as root by
+# itself, else it says what to install.
 set -eu
 cd "$(dirname "$0")"
-wanted=$(grep -v '^#' packages.txt)
+wanted=$(grep -v '^#' "${1:-packages.txt}")
 missing=
 for package in $wanted; do
 	dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing="$missing $package"
