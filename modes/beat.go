@@ -16,6 +16,7 @@ const codeStalePID = 73
 func (p *planner) beat() (command.Spec, bool) {
 	application, ok := p.celeryApplication()
 	if !ok {
+		p.one(&command.Spec{}) // a count that is wrong is told all the same
 		return command.Spec{}, false
 	}
 	spec := p.spec("beat", "celery", "-A", application, "beat")
