@@ -163,8 +163,15 @@ func (s *prepared) decide(words []string) (modes.Plan, error) {
 		s.runtimeDir = runtimeDir(s.environment)
 	}
 	m := s.readSettings(words)
+	elsewhere := s.has("mode") || s.has("dir")
 	plan, problems := modes.New(m, s.environment, s.facts(m))
-	s.list = append(s.list, problems...)
+	for _, problem := range problems {
+		// What cannot run of the default mode, in the default directory, is not
+		// what the user has asked for.
+		if problem.Name != "" || !elsewhere {
+			s.list = append(s.list, problem)
+		}
+	}
 	return plan, s.settled()
 }
 

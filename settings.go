@@ -178,6 +178,12 @@ func (p *problems) add(v value, err error) {
 	}
 }
 
+// has reports whether something is wrong with the setting.
+func (s *prepared) has(flag string) bool {
+	name := s.of(flag).name()
+	return slices.ContainsFunc(s.list, func(one modes.Problem) bool { return one.Name == name })
+}
+
 // code is the exit code: a flag's 64 wins over all others, because it is what
 // the user has just typed; else that of the first.
 func (p *problems) code() int {
