@@ -168,7 +168,7 @@ func (s *prepared) decide(words []string) (modes.Plan, error) {
 	for _, problem := range problems {
 		// What cannot run of the default mode, in the default directory, is not
 		// what the user has asked for.
-		if problem.Name != "" || !elsewhere {
+		if !elsewhere || problem.Name != "" && !s.named(problem.Name) {
 			s.list = append(s.list, problem)
 		}
 	}

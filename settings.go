@@ -173,15 +173,17 @@ type problems struct{ list []modes.Problem }
 
 // add notes a bad value, once for each setting: some are read more than once.
 func (p *problems) add(v value, err error) {
-	if !slices.ContainsFunc(p.list, func(one modes.Problem) bool { return one.Name == v.name() }) {
+	if !p.named(v.name()) {
 		p.list = append(p.list, modes.Problem{Name: v.name(), Message: err.Error(), FromFlag: v.fromFlag, Code: v.code()})
 	}
 }
 
 // has reports whether something is wrong with the setting.
-func (s *prepared) has(flag string) bool {
-	name := s.of(flag).name()
-	return slices.ContainsFunc(s.list, func(one modes.Problem) bool { return one.Name == name })
+func (s *prepared) has(flag string) bool { return s.named(s.of(flag).name()) }
+
+// named reports whether something of that name is wrong.
+func (p *problems) named(name string) bool {
+	return slices.ContainsFunc(p.list, func(one modes.Problem) bool { return one.Name == name })
 }
 
 // code is the exit code: a flag's 64 wins over all others, because it is what
