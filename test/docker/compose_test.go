@@ -151,6 +151,8 @@ func TestProductionCompose(t *testing.T) {
 	p := newProject(t, "production", checkout, "devops/docker/docker-compose.yml")
 	p.do("up", "--detach")
 
+	// Nothing waits for nginx, the last one.
+	waitPage(t, p.url("/"))
 	status, body := get(t, p.url("/"))
 	if status != http.StatusOK || !strings.Contains(body, "postgresql") {
 		t.Errorf("the page: %d %s", status, body)
@@ -245,6 +247,7 @@ func TestLocalCompose(t *testing.T) {
 	}
 	p := newProject(t, "local", dir)
 	p.do("up", "--detach")
+	waitPage(t, p.url("/"))
 	status, body := get(t, p.url("/"))
 	if status != http.StatusOK || !strings.Contains(body, "postgresql") {
 		t.Errorf("the page: %d %s", status, body)
