@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -30,18 +31,9 @@ type decryption struct {
 
 // decryption reads the settings; what is wrong is added to the problems.
 func (s *prepared) decryption() decryption {
-	d := decryption{config: kms.Config{Timeout: s.duration("decrypt-timeout", "10s")}}
-	var err error
-	if v := s.of("decrypt"); v.set() {
-		if d.mode, err = kms.ParseMode(v.text[0]); err != nil {
-			s.add(v, err)
-		}
-	}
-	if v := s.of("decrypt-failure"); v.set() {
-		if d.policy, err = kms.ParsePolicy(v.text[0]); err != nil {
-			s.add(v, err)
-		}
-	}
+	d := decryption{config: kms.Config{Timeout: s.duration("decrypt-timeout", 10*time.Second)}}
+	read(s, nil, "decrypt", &d.mode, kms.ParseMode)
+	read(s, nil, "decrypt-failure", &d.policy, kms.ParsePolicy)
 	if v := s.of("kms-region"); v.set() {
 		d.config.Region = v.text[0]
 	}

@@ -56,7 +56,8 @@ func (s *prepared) readSettings(words []string) modes.Settings {
 	return m
 }
 
-// read parses one setting into its place.
+// read parses one setting into its place. What is wrong is a problem, and no
+// longer given; origin may be nil.
 func read[T any](s *prepared, origin map[string]modes.Origin, flag string, into *T, parse func(string) (T, error)) {
 	v := s.of(flag)
 	if !v.set() {
@@ -214,39 +215,19 @@ func controlPath(path string) error {
 	return nil
 }
 
-// grace is everything between the request to stop and KILL. It has to end
-// before the platform's own patience does (docker 10 s, ECS and Kubernetes
-// 30 s), which no container can read.
+// grace is everything between the request to stop and KILL.
 func (s *prepared) grace() time.Duration {
-	if s.platform == platformECS || s.platform == platformKubernetes {
-		return s.duration("grace", "25s")
-	}
-	return s.duration("grace", "8s")
+	return s.duration("grace", modes.DefaultGrace(s.platform))
 }
 
 // duration reads a setting that is one.
-func (s *prepared) duration(flag, fallback string) time.Duration {
-	d, _ := command.ParseDuration(fallback)
-	v := s.of(flag)
-	if !v.set() {
-		return d
-	}
-	given, err := command.ParseDuration(v.text[0])
-	if err != nil {
-		s.add(v, err)
-		return d
-	}
-	return given
+func (s *prepared) duration(flag string, fallback time.Duration) time.Duration {
+	read(s, nil, flag, &fallback, command.ParseDuration)
+	return fallback
 }
 
 func (s *prepared) signals() command.SignalMap {
-	v := s.of("signals")
-	if !v.set() {
-		return nil
-	}
-	m, err := command.ParseSignalMap(v.text[0])
-	if err != nil {
-		s.add(v, err)
-	}
+	var m command.SignalMap
+	read(s, nil, "signals", &m, command.ParseSignalMap)
 	return m
 }
