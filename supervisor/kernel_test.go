@@ -584,7 +584,7 @@ func TestKernelWithoutDescriptors(t *testing.T) {
 	}
 	defer restore()
 	spec := k.shell(serve)
-	spec.GiveUp.Deaths = 1 << 30
+	spec.GiveUp.Deaths = 2
 	k.run(spec)
 	k.logged("the kernel refuses another process", 3)
 	restore()

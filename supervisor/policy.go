@@ -55,7 +55,9 @@ func (h *history) judge(spec command.Spec, d death, jitter float64) verdict {
 	if d.lived >= healthyAfter {
 		h.steps = 0
 	}
-	h.deaths = append(h.deaths, d.now)
+	if d.exit.Reason != NotStarted { // the kernel had no room: nothing lived that could die
+		h.deaths = append(h.deaths, d.now)
+	}
 	h.deaths = slices.DeleteFunc(h.deaths, func(t time.Time) bool { return d.now.Sub(t) >= spec.GiveUp.Window })
 	if len(h.deaths) >= spec.GiveUp.Deaths {
 		return verdict{next: Failed, why: "deaths within the limit of " + spec.GiveUp.String()}

@@ -35,6 +35,7 @@ func TestJudge(t *testing.T) {
 		{"126 at once", always, nil, death{exit: Exit{Code: 126, Reason: NotStarted}}, Failed, 0},
 		{"a shell's 127 at once", always, nil, death{exit: Exit{Code: 127, Reason: ByExit}}, Failed, 0},
 		{"a busy kernel is asked again", always, nil, death{exit: Exit{Code: 1, Reason: NotStarted}}, Backoff, 500 * time.Millisecond},
+		{"and again and again: nothing has died", always, deaths(Exit{Code: 1, Reason: NotStarted}, 0, 1, 2, 3, 4, 5), death{exit: Exit{Code: 1, Reason: NotStarted}, now: at(6)}, Backoff, 30 * time.Second},
 		{"gunicorn's 3 before it was ready", always, nil, death{exit: Exit{Code: 3, Reason: ByExit}}, Failed, 0},
 		{"gunicorn's 3 after it has served", always, nil, death{exit: Exit{Code: 3, Reason: ByExit}, wasReady: true}, Backoff, 500 * time.Millisecond},
 		{"gunicorn's 3 after an earlier life has served", always, []death{{exit: one, wasReady: true}}, death{exit: Exit{Code: 3, Reason: ByExit}}, Backoff, time.Second},

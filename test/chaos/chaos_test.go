@@ -228,8 +228,7 @@ func (s *storm) mains(all []ns.Process) (mains []ns.Process) {
 
 // hinder makes something run out for a while: the disk under the control socket
 // (ENOSPC), PID 1's descriptors (EMFILE), the processes of the container
-// (EAGAIN). Not for long: where nothing can be started a copy may well be given
-// up.
+// (EAGAIN).
 func (s *storm) hinder(what string) {
 	s.lift[what] = 1 + s.dice.IntN(6)
 	switch what {
@@ -330,7 +329,7 @@ func TestAFullContainer(t *testing.T) {
 		}
 	}
 	c := ns.Start(t, ns.Story{Binary: binary, Before: "echo 0 > " + pids + "/tasks", Words: run("exec sleep 1000",
-		"-w", "4", "--backoff", "10ms..100ms", "--give-up", "1000/60s", "--app-output", "prefix", "--health", "exec:true", "--health-interval", "50ms")})
+		"-w", "4", "--backoff", "10ms..100ms", "--give-up", "100/60s", "--app-output", "prefix", "--health", "exec:true", "--health-interval", "50ms")})
 	c.Until("all are ready", func() bool { return statusOf(t, c).ready() == 4 })
 	limit("4") // fewer than there are: what is there stays, nothing comes
 	full := make(chan struct{})
