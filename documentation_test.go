@@ -56,55 +56,13 @@ func TestDocumentationOfSettingsIsFresh(t *testing.T) {
 	}
 }
 
-// runBy says which test runs each command of the guides' code blocks. A command
-// that nothing runs is a promise that nobody keeps.
-var runBy = map[string]string{
-	"make run":         "test/run TestMakeRun",
-	"make test":        ".ci/run",
-	"make test-engine": ".ci/run",
-	"make check":       "test/check.sh, by make test",
-	"make help":        ". TestHelpListsTheTargets",
-	"make build":       "test/e2e TestMain",
-	"make bench":       "by hand: it writes docs/benchmarks.md",
-	"git tag":          "by hand: a release",
-	"docker build":     "test/docker TestBinaryImage",
-}
-
-func TestDocumentationShowsNoCommandThatNothingRuns(t *testing.T) {
-	blocks := 0
-	for _, file := range []string{"README.md", "CONTRIBUTING.md", "docs/operations.md", "docs/troubleshooting.md", "docs/settings.md"} {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		inBlock := false
-		for line := range strings.Lines(string(content)) {
-			line = strings.TrimSpace(line)
-			switch {
-			case strings.HasPrefix(line, "```"):
-				inBlock = line == "```sh"
-			case inBlock && line != "":
-				blocks++
-				words := strings.Fields(line)
-				if _, known := runBy[strings.Join(words[:2], " ")]; !known {
-					t.Errorf("%s: no test runs %q", file, line)
-				}
-			}
-		}
-	}
-	if blocks < 5 {
-		t.Errorf("%d commands found", blocks)
-	}
-}
-
 func TestHelpListsTheTargets(t *testing.T) {
 	out, err := exec.Command("make", "help").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for command := range runBy {
-		target, ok := strings.CutPrefix(command, "make ")
-		if ok && target != "help" && !strings.Contains(string(out), "  make "+target+" ") {
+	for _, target := range []string{"build", "run", "check", "test", "test-engine", "bench", "soak", "demo-kms", "generate"} {
+		if !strings.Contains(string(out), "  make "+target+" ") {
 			t.Errorf("make help does not list %s:\n%s", target, out)
 		}
 	}

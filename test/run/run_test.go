@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/codeontap/entrypoint/test/internal/guide"
 )
 
 // patience is for installing what the component needs, with cold caches.
@@ -32,9 +34,13 @@ func TestMakeRun(t *testing.T) {
 	defer cancel()
 	port := freePort(t)
 	socket := filepath.Join(t.TempDir(), "control")
-	made := exec.Command("make", "run", fmt.Sprintf("PORT=%d", port))
+	blocks, err := guide.Section(filepath.Join(root, "README.md"), "Two commands")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := exec.Command("sh", "-c", "exec "+blocks[0].Text)
 	made.Dir = root
-	made.Env = append(os.Environ(), "ENTRYPOINT_CONTROL="+socket, "MAKEFLAGS=", "APP_PLATFORM=local")
+	made.Env = append(os.Environ(), fmt.Sprintf("PORT=%d", port), "ENTRYPOINT_CONTROL="+socket, "MAKEFLAGS=", "APP_PLATFORM=local")
 	made.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C goes to all of a terminal's foreground
 	output, err := made.StdoutPipe()
 	if err != nil {
