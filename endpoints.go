@@ -166,6 +166,7 @@ func (r *runner) freshSpec(ctx context.Context) (command.Spec, error) {
 		return command.Spec{}, err
 	}
 	result, err := s.decrypt(ctx, r.reaper)
+	r.countDecryption(s.environment, result)
 	if err != nil {
 		return command.Spec{}, err
 	}
@@ -179,9 +180,10 @@ func (r *runner) freshSpec(ctx context.Context) (command.Spec, error) {
 	if err != nil {
 		return command.Spec{}, err
 	}
-	if err := s.environment.Fit(); err != nil {
+	if err := s.acceptable(r.words); err != nil {
 		return command.Spec{}, err
 	}
+	r.setDecrypted(result)
 	return plan.Commands[0], nil
 }
 

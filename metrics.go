@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -57,16 +58,10 @@ func (r *runner) snapshot() metrics.Snapshot {
 		}
 	}
 	r.mu.Lock()
-	decrypted, plain := r.decrypted, r.plain
+	maps.Copy(s.KMSRequests, r.requests)
+	maps.Copy(s.EnvValues, r.values)
+	s.Decrypt = r.decryptTook
 	r.mu.Unlock()
-	for code, n := range decrypted.Requests {
-		s.KMSRequests[code] = uint64(n)
-	}
-	for verdict, n := range decrypted.Counts() {
-		s.EnvValues[string(verdict)] = uint64(n)
-	}
-	s.EnvValues["plain"] = uint64(plain)
-	s.Decrypt = decrypted.Elapsed
 	if !status.ReadyAt.IsZero() {
 		s.Ready = status.ReadyAt.Sub(r.began)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -50,8 +49,7 @@ func (p *program) supervise(c *cli.Context) error {
 	for _, warning := range plan.Warnings {
 		s.log.Warn(warning)
 	}
-	r := &runner{program: p, prepared: s, mode: plan.Mode, plan: plan, words: c.Args().Slice(), phase: "starting", opened: make(chan struct{}), checking: make(chan struct{}, 1)}
-	r.plain = s.environment.Len()
+	r := &runner{program: p, prepared: s, mode: plan.Mode, plan: plan, words: c.Args().Slice(), phase: "starting", opened: make(chan struct{}), checking: make(chan struct{}, 1), requests: map[string]uint64{}, values: map[string]uint64{}}
 	return r.run()
 }
 
@@ -71,11 +69,13 @@ type runner struct {
 	opened  chan struct{} // closed when the endpoints are to be opened
 	openAll sync.Once
 
-	mu        sync.Mutex
-	phase     string // starting, decrypting, waiting, initialising; "" once the copies are started
-	checks    []*health.Prober
-	decrypted kms.Result
-	plain     int // variables that were none of KMS's business
+	mu          sync.Mutex
+	phase       string // starting, decrypting, waiting, initialising; "" once the copies are started
+	checks      []*health.Prober
+	decrypted   kms.Result        // of the environment that the copies have
+	decryptTook time.Duration     // the latest one
+	requests    map[string]uint64 // to KMS, by code
+	values      map[string]uint64 // by what became of them; "plain" were none of KMS's business
 
 	memory memoryKills
 
@@ -210,6 +210,21 @@ func (r *runner) conduct() (supervisor.Outcome, error) {
 	return r.supervisor.Run(r.plan.Commands, r.plan.Timeout), nil
 }
 
+// countDecryption counts what became of values and of requests: a restart
+// decrypts again.
+func (r *runner) countDecryption(e env.Environment, result kms.Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for code, n := range result.Requests {
+		r.requests[code] += uint64(n)
+	}
+	for verdict, n := range result.Counts() {
+		r.values[string(verdict)] += uint64(n)
+	}
+	r.values["plain"] += uint64(e.Len() - len(result.Outcomes))
+	r.decryptTook = result.Elapsed
+}
+
 // enter opens the endpoints before something that takes time, and says what it
 // is in /readyz.
 func (r *runner) enter(phase string) {
@@ -221,6 +236,12 @@ func (r *runner) setPhase(phase string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.phase = phase
+}
+
+func (r *runner) setDecrypted(result kms.Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.decrypted = result
 }
 
 func (r *runner) currentPhase() string {
@@ -246,69 +267,21 @@ func (r *runner) decryptAndPlan(ctx context.Context) error {
 			r.log.Info("removed, as on every codeontap platform", "file", r.dotenv)
 		}
 	}
-	if len(kms.Classify(r.environment, r.how.mode)) > 0 {
-		r.enter("decrypting")
-		result, err := r.decrypt(ctx, r.reaper)
-		r.mu.Lock()
-		r.decrypted, r.plain = result, r.environment.Len()-len(result.Outcomes)
-		r.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		if r.plan, err = r.decide(r.words); err != nil {
-			return err
-		}
+	if len(kms.Classify(r.environment, r.how.mode)) == 0 {
+		r.countDecryption(r.environment, kms.Result{})
+		return r.acceptable(r.words)
 	}
-	if err := r.checkContract(r.how.policy); err != nil {
+	r.enter("decrypting")
+	result, err := r.decrypt(ctx, r.reaper)
+	r.countDecryption(r.environment, result)
+	if err != nil {
 		return err
 	}
-	if err := r.environment.Fit(); err != nil {
-		return &exitError{codeConfiguration, err}
+	r.setDecrypted(result)
+	if r.plan, err = r.decide(r.words); err != nil {
+		return err
 	}
-	return nil
-}
-
-// checkContract holds a mode's run to the contract where a manage.py stands; a
-// command is warned.
-func (r *runner) checkContract(policy kms.Policy) error {
-	django := exists(filepath.Join(r.dir, "manage.py"))
-	encrypted := kms.Encrypted(r.environment)
-	r.sayOff(encrypted)
-	var found []string
-	for _, problem := range contract.Check(r.environment, contract.Facts{
-		Django:     django && len(r.words) == 0,
-		Ciphertext: func(name string) bool { return slices.Contains(encrypted, name) },
-	}) {
-		if problem.Warning || !django || len(r.words) > 0 {
-			r.log.Warn(sentence(problem))
-			continue
-		}
-		found = append(found, "cannot start: "+sentence(problem))
-	}
-	if policy == kms.Exit {
-		for _, name := range encrypted {
-			if inUse(r.environment, name) {
-				found = append(found, "cannot start: "+name+" is still a ciphertext, and ENTRYPOINT_DECRYPT_FAILURE is exit")
-			}
-		}
-	}
-	if len(found) > 0 {
-		return &exitError{codeConfiguration, errors.New(strings.Join(found, "\n"))}
-	}
-	return nil
-}
-
-// inUse reports whether the variable belongs to a set that the application is to
-// use.
-func inUse(e env.Environment, name string) bool {
-	for _, set := range contract.Sets() {
-		for _, v := range set.Variables {
-			if v.Name == name {
-				return set.InUse(e)
-			}
-		}
-	}
-	return false
+	return r.acceptable(r.words)
 }
 
 // targets are the servers that --wait-for names: sets of the contract, or what
