@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/codeontap/entrypoint/test/internal/ns"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // path leaves out what is not Debian's: another python3 knows no Django.
@@ -50,7 +50,7 @@ func newComponent(t *testing.T, broker string) *component {
 // manage runs a command of manage.py and returns what it prints.
 func (c *component) manage(words ...string) string {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), ns.Patience)
+	ctx, cancel := context.WithTimeout(c.t.Context(), stage.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/usr/bin/python3", append([]string{"manage.py"}, words...)...)
 	cmd.Dir = c.dir
@@ -75,16 +75,16 @@ func (c *component) greetings(name string) string {
 }
 
 // start runs a mode of it.
-func (c *component) start(mode string, flags ...string) *ns.Container {
+func (c *component) start(mode string, flags ...string) *stage.Running {
 	c.t.Helper()
-	return ns.Start(c.t, ns.Story{
-		Binary: binary, Dir: c.dir, Env: append([]string{"APP_RUN_MODE=" + mode}, c.env...),
+	return stage.Start(c.t, stage.Story{
+		Dir: c.dir, Env: append([]string{"APP_RUN_MODE=" + mode}, c.env...),
 		Words: append([]string{"run"}, flags...),
 	})
 }
 
 // workers starts two copies and waits until both take tasks.
-func (c *component) workers(flags ...string) *ns.Container {
+func (c *component) workers(flags ...string) *stage.Running {
 	c.t.Helper()
 	w := c.start("WORKER", append([]string{"-w", "2", "--strategy", "copies"}, flags...)...)
 	w.Says(" ready.", 2)

@@ -5,7 +5,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/codeontap/entrypoint/test/internal/ns"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // A task that is longer than the grace goes back to the queue at once, by TERM
@@ -91,7 +91,7 @@ func TestBeatIsExactlyOne(t *testing.T) {
 	beat := c.start("BEAT", "--backoff", "10ms..100ms")
 	beat.Says("removed a stale file", 1)
 	beat.Says("beat is ready", 1)
-	one := func(b *ns.Container) {
+	one := func(b *stage.Running) {
 		t.Helper()
 		if all := b.Find("celery"); len(all) != 1 {
 			t.Errorf("%d beats, not one\n%s", len(all), b)

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/codeontap/entrypoint/test/internal/ns"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 const copies = 6
@@ -33,7 +33,7 @@ exit 9`
 
 // storm is a chaos under way.
 type storm struct {
-	*ns.Container
+	*stage.Running
 	t     *testing.T
 	dice  *rand.Rand
 	disk  string // the full disk under the control socket
@@ -63,7 +63,7 @@ func TestChaos(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			seed := seedOf(t)
-			story := ns.Story{Binary: binary, Words: run(victim, append([]string{
+			story := stage.Story{Words: run(victim, append([]string{
 				"-w", strconv.Itoa(copies), "--backoff", "10ms..100ms", "--give-up", "100/60s", "--grace", "5s",
 			}, test.flags...)...)}
 			s := &storm{t: t, dice: rand.New(rand.NewPCG(seed, 0)), done: map[string]int{}, lift: map[string]int{}}
@@ -72,15 +72,9 @@ func TestChaos(t *testing.T) {
 				story.Before += "\necho 0 > " + s.pids + "/tasks"
 			}
 			if test.closed {
-				read, write, err := os.Pipe()
-				if err != nil {
-					t.Fatal(err)
-				}
-				read.Close()
-				defer write.Close()
-				story.Stdout = write
+				story.Stdout = stage.Deaf(t)
 			}
-			s.Container = ns.Start(t, story)
+			s.Running = stage.Start(t, story)
 			s.Socket = fmt.Sprintf("/proc/%d/root%s/small/entrypoint-0/entrypoint.sock", s.PID, s.Home)
 			s.disk = fmt.Sprintf("/proc/%d/root%s/small/filler", s.PID, s.Home)
 			s.allReady()
@@ -129,7 +123,7 @@ func pidsCgroup(t *testing.T) string {
 func removeCgroup(t *testing.T, dir string) {
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
-	deadline := time.After(ns.Patience)
+	deadline := time.After(stage.Patience)
 	for {
 		err := os.Remove(dir)
 		if err == nil {
@@ -217,7 +211,7 @@ func (s *storm) once() {
 }
 
 // mains are the copies' own processes.
-func (s *storm) mains(all []ns.Process) (mains []ns.Process) {
+func (s *storm) mains(all []stage.Process) (mains []stage.Process) {
 	for _, p := range all {
 		if p.Parent == 1 && strings.Contains(p.Command, "echo born") {
 			mains = append(mains, p)
@@ -275,7 +269,7 @@ func (s *storm) allReady() {
 				p.Kill(syscall.SIGCONT)
 			}
 		}
-		return statusOf(s.t, s.Container).ready() == copies
+		return statusOf(s.t, s.Running).ready() == copies
 	})
 }
 
@@ -291,7 +285,7 @@ func (s *storm) settle(descriptors int) {
 	})
 	s.Until("as many descriptors are open as before", func() bool { return s.Descriptors() <= descriptors })
 
-	now, counts := statusOf(s.t, s.Container), scrape(s.t, s.Container)
+	now, counts := statusOf(s.t, s.Running), scrape(s.t, s.Running)
 	starts, unstarted := counts.sum("entrypoint_copy_starts_total"), counts.sum("entrypoint_copy_exits_total", "reason", "not-started")
 	exits := counts.sum("entrypoint_copy_exits_total") - unstarted
 	if starts != exits+copies {
@@ -328,7 +322,7 @@ func TestAFullContainer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := ns.Start(t, ns.Story{Binary: binary, Before: "echo 0 > " + pids + "/tasks", Words: run("exec sleep 1000",
+	c := stage.Start(t, stage.Story{Before: "echo 0 > " + pids + "/tasks", Words: run("exec sleep 1000",
 		"-w", "4", "--backoff", "10ms..100ms", "--give-up", "100/60s", "--app-output", "prefix", "--health", "exec:true", "--health-interval", "50ms")})
 	c.Until("all are ready", func() bool { return statusOf(t, c).ready() == 4 })
 	limit("4") // fewer than there are: what is there stays, nothing comes

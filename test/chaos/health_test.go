@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/codeontap/entrypoint/test/internal/ns"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // often is a rhythm in which a test need not wait.
@@ -19,7 +19,7 @@ var often = []string{"--health-interval", "100ms", "--health-timeout", "5s", "--
 // one begins; it costs no copy, because it asks none of them.
 func TestAHangingCheckIsKilledWithItsGroup(t *testing.T) {
 	t.Parallel()
-	c := ns.Start(t, ns.Story{Binary: binary, Words: run("exec sleep 2000", "-w", "2",
+	c := stage.Start(t, stage.Story{Words: run("exec sleep 2000", "-w", "2",
 		"--health", `exec:sh -c "sleep 1000 & echo asked >> $HOME/asked; sleep 1000"`,
 		"--health-interval", "50ms", "--health-timeout", "300ms", "--health-retries", "2")})
 	asked := func() int {
@@ -71,25 +71,25 @@ def app(environ, start_response):
 `
 
 // ownChecks are the two kinds of check that ask one copy and no other.
-func ownChecks(t *testing.T, story func(t *testing.T, c *ns.Container)) {
+func ownChecks(t *testing.T, story func(t *testing.T, c *stage.Running)) {
 	t.Helper()
 	for _, kind := range []string{"file", "http on a private socket"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			room := t.TempDir() // where the copies say how they are, whatever their HOME
-			begin := ns.Story{
-				Binary: binary, Dir: room, Words: append([]string{"run", "-w", "3"}, often...),
+			begin := stage.Story{
+				Dir: room, Words: append([]string{"run", "-w", "3"}, often...),
 				Before: "ln -s " + room + " $HOME/room && export HOME=" + room,
 			}
 			if kind == "file" {
 				begin.Words = append(begin.Words, "--health", "file:beat-{index}<5s", "--", "sh", "-c", beating)
 			} else {
-				write(t, room, "serve.py", serving, 0o644)
+				stage.Write(t, room, "serve.py", serving, 0o644)
 				begin.Words = append(begin.Words, "--health", "http:/well", "--bind", "127.0.0.1:0", "--",
 					"/usr/bin/python3", "-m", "gunicorn", "--log-level", "warning", "serve:app")
 				begin.Env = []string{"PYTHONPATH=" + room}
 			}
-			c := ns.Start(t, begin)
+			c := stage.Start(t, begin)
 			c.Until("all are ready", func() bool { return statusOf(t, c).ready() == 3 })
 			story(t, c)
 			c.Signal(syscall.SIGTERM)
@@ -98,14 +98,14 @@ func ownChecks(t *testing.T, story func(t *testing.T, c *ns.Container)) {
 	}
 }
 
-func fall(t *testing.T, c *ns.Container, copies ...int) {
+func fall(t *testing.T, c *stage.Running, copies ...int) {
 	t.Helper()
 	for _, i := range copies {
-		write(t, filepath.Join(c.Home, "room"), fmt.Sprintf("sick-%d", i), "", 0o644)
+		stage.Write(t, filepath.Join(c.Home, "room"), fmt.Sprintf("sick-%d", i), "", 0o644)
 	}
 }
 
-func heal(t *testing.T, c *ns.Container, copies ...int) {
+func heal(t *testing.T, c *stage.Running, copies ...int) {
 	t.Helper()
 	for _, i := range copies {
 		if err := os.Remove(filepath.Join(c.Home, "room", fmt.Sprintf("sick-%d", i))); err != nil {
@@ -117,7 +117,7 @@ func heal(t *testing.T, c *ns.Container, copies ...int) {
 // A copy whose own check fails is replaced; the others are left alone.
 func TestACopyThatIsNotWellIsReplaced(t *testing.T) {
 	t.Parallel()
-	ownChecks(t, func(t *testing.T, c *ns.Container) {
+	ownChecks(t, func(t *testing.T, c *stage.Running) {
 		before := statusOf(t, c)
 		fall(t, c, 1)
 		c.Until("it is replaced", func() bool { return statusOf(t, c).Copies[1].Restarts == 1 })
@@ -143,7 +143,7 @@ func TestACopyThatIsNotWellIsReplaced(t *testing.T) {
 // checks are well again they serve as before.
 func TestNeverAllCopiesAreReplacedAtOnce(t *testing.T) {
 	t.Parallel()
-	ownChecks(t, func(t *testing.T, c *ns.Container) {
+	ownChecks(t, func(t *testing.T, c *stage.Running) {
 		before := statusOf(t, c)
 		fall(t, c, 0, 1, 2)
 		replaced := -1
@@ -197,19 +197,15 @@ func TestBadChecks(t *testing.T) {
 		t.Run(test.flag+" "+test.value, func(t *testing.T) {
 			t.Parallel()
 			for name, given := range map[string]struct {
-				story ns.Story
+				story stage.Story
 				code  int
 			}{
-				test.flag:     {ns.Story{Words: []string{"run", test.flag, test.value, "--", "true"}}, 64},
-				test.variable: {ns.Story{Words: []string{"run", "--", "true"}, Env: []string{test.variable + "=" + test.value}}, 78},
+				test.flag:     {stage.Story{Words: []string{"run", test.flag, test.value, "--", "true"}}, 64},
+				test.variable: {stage.Story{Words: []string{"run", "--", "true"}, Env: []string{test.variable + "=" + test.value}}, 78},
 			} {
-				given.story.Binary = binary
-				c := ns.Start(t, given.story)
+				c := stage.Start(t, given.story)
 				c.WantExit(given.code)
-				text := c.Stderr.String()
-				if strings.Count(text, "\n") != 1 || !strings.Contains(text, name) || !strings.Contains(text, test.say) {
-					t.Errorf("not one line that names %s and says %q:\n%s", name, test.say, text)
-				}
+				c.WantOneLine(name, test.say)
 			}
 		})
 	}

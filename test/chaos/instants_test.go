@@ -1,12 +1,8 @@
 package chaos
 
 import (
-	"fmt"
 	"io/fs"
-	"math/rand/v2"
-	"net"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -14,7 +10,7 @@ import (
 	"time"
 
 	"github.com/codeontap/entrypoint/internal/kms/kmstest"
-	"github.com/codeontap/entrypoint/test/internal/ns"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // grace is short, so that what hangs is seen; slack is for a busy machine.
@@ -29,29 +25,28 @@ const (
 func TestTERMAtAnyInstant(t *testing.T) {
 	scripts := t.TempDir()
 	for _, mode := range []string{"web", "task", "worker", "beat"} {
-		write(t, scripts, "container-"+mode+".sh", "#!/bin/sh\nexec sleep 1000\n", 0o755)
+		stage.Write(t, scripts, "container-"+mode+".sh", "#!/bin/sh\nexec sleep 1000\n", 0o755)
 	}
 	component := t.TempDir()
-	write(t, component, "manage.py", "import time; time.sleep(1000)\n", 0o644)
-	write(t, component, "container-web.sh", "#!/bin/sh\nexec sleep 1000\n", 0o755)
+	stage.Write(t, component, "manage.py", "import time; time.sleep(1000)\n", 0o644)
+	stage.Write(t, component, "container-web.sh", "#!/bin/sh\nexec sleep 1000\n", 0o755)
 	for _, test := range []struct {
 		name   string
-		story  ns.Story
+		story  stage.Story
 		times  int
 		within time.Duration
 	}{
-		{"WEB", ns.Story{Dir: scripts}, 200, 40 * time.Millisecond},
-		{"WEB, three copies on our socket", ns.Story{Dir: scripts, Words: []string{"--strategy", "copies", "--workers", "3", "--bind", "127.0.0.1:0"}}, 40, 40 * time.Millisecond},
-		{"TASK", ns.Story{Dir: scripts, Env: []string{"APP_RUN_MODE=TASK", "APP_TASK_LIST=sleep"}}, 200, 40 * time.Millisecond},
-		{"WORKER", ns.Story{Dir: scripts, Env: []string{"APP_RUN_MODE=WORKER"}}, 200, 40 * time.Millisecond},
-		{"BEAT", ns.Story{Dir: scripts, Env: []string{"APP_RUN_MODE=BEAT"}}, 200, 40 * time.Millisecond},
-		{"initialising", ns.Story{Dir: component, Env: []string{"APP_INIT_TASKS=migrate", "DJANGO_DEBUG=True"}}, 40, 80 * time.Millisecond},
-		{"waiting", ns.Story{Dir: scripts, Env: []string{"ENTRYPOINT_WAIT_FOR=" + nobody(t)}}, 40, 60 * time.Millisecond},
-		{"decrypting", ns.Story{Dir: scripts, Env: hangingKMS(t)}, 40, 150 * time.Millisecond},
+		{"WEB", stage.Story{Dir: scripts}, 200, 40 * time.Millisecond},
+		{"WEB, three copies on our socket", stage.Story{Dir: scripts, Words: []string{"--strategy", "copies", "--workers", "3", "--bind", "127.0.0.1:0"}}, 40, 40 * time.Millisecond},
+		{"TASK", stage.Story{Dir: scripts, Env: []string{"APP_RUN_MODE=TASK", "APP_TASK_LIST=sleep"}}, 200, 40 * time.Millisecond},
+		{"WORKER", stage.Story{Dir: scripts, Env: []string{"APP_RUN_MODE=WORKER"}}, 200, 40 * time.Millisecond},
+		{"BEAT", stage.Story{Dir: scripts, Env: []string{"APP_RUN_MODE=BEAT"}}, 200, 40 * time.Millisecond},
+		{"initialising", stage.Story{Dir: component, Env: []string{"APP_INIT_TASKS=migrate", "DJANGO_DEBUG=True"}}, 40, 80 * time.Millisecond},
+		{"waiting", stage.Story{Dir: scripts, Env: []string{"ENTRYPOINT_WAIT_FOR=" + stage.FreeAddress(t)}}, 40, 60 * time.Millisecond},
+		{"decrypting", stage.Story{Dir: scripts, Env: hangingKMS(t)}, 40, 150 * time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			test.story.Binary = binary
 			test.story.Words = append([]string{"run", "--grace", grace.String()}, test.story.Words...)
 			codes := map[int]int{}
 			for range test.times {
@@ -67,14 +62,11 @@ func TestTERMAtAnyInstant(t *testing.T) {
 
 // stopSomewhen sends TERM between 10 ms and within after exec, and returns the
 // code.
-func stopSomewhen(t *testing.T, story ns.Story, within time.Duration) int {
+func stopSomewhen(t *testing.T, story stage.Story, within time.Duration) int {
 	t.Helper()
-	c := ns.Start(t, story)
+	c := stage.Start(t, story)
 	defer c.End()
-	instant := time.NewTimer(10*time.Millisecond + rand.N(within))
-	defer instant.Stop()
-	<-instant.C
-	c.HasRun(10 * time.Millisecond)
+	c.AnyInstant(within)
 	asked := time.Now()
 	c.Signal(syscall.SIGTERM)
 	c.WantExit(0, 143)
@@ -88,17 +80,6 @@ func stopSomewhen(t *testing.T, story ns.Story, within time.Duration) int {
 		return nil
 	})
 	return c.Code
-}
-
-// nobody is an address at which nobody listens, and nobody else will.
-func nobody(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // hangingKMS is an environment with a ciphertext and a KMS that never answers.
@@ -115,17 +96,4 @@ func hangingKMS(t *testing.T) []string {
 		"SECRET=" + kmstest.Text(kmstest.Current, arn, "a plaintext of some length", 1),
 		"ENTRYPOINT_DECRYPT_TIMEOUT=1h",
 	}
-}
-
-// write makes a file and returns its path.
-func write(t *testing.T, dir, name, text string, mode os.FileMode) string {
-	t.Helper()
-	path := filepath.Join(dir, name)
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(fmt.Errorf("cannot write %s: %w", name, err))
-	}
-	if err := os.Chmod(path, mode); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

@@ -4,27 +4,14 @@
 package chaos
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/codeontap/entrypoint/test/internal/ns"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
-// binary is the entrypoint under test.
-var binary string
-
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
-
-func testMain(m *testing.M) int {
-	flag.Parse()
-	// They wait more than they work: as many as cores would take twice as long.
-	if err := flag.Set("test.parallel", "4"); err != nil {
-		return 1
-	}
-	return ns.Main(m, "../..", &binary)
-}
+func TestMain(m *testing.M) { stage.Main(m, 4, nil) }
 
 // run is the command line of the verb with a script to supervise.
 func run(script string, flags ...string) []string {
@@ -33,7 +20,7 @@ func run(script string, flags ...string) []string {
 }
 
 // goOn lets a script go on that says `read line < $HOME/go`, a FIFO.
-func goOn(t *testing.T, c *ns.Container) {
+func goOn(t *testing.T, c *stage.Running) {
 	t.Helper()
 	f, err := os.OpenFile(filepath.Join(c.Home, "go"), os.O_RDWR, 0)
 	if err != nil {

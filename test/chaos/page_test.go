@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/codeontap/entrypoint/test/internal/ns"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // sample is one line of a metrics page.
@@ -22,7 +22,7 @@ type sample struct {
 type page map[string][]sample
 
 // scrape reads /metrics on the control socket.
-func scrape(t *testing.T, c *ns.Container) page {
+func scrape(t *testing.T, c *stage.Running) page {
 	t.Helper()
 	code, text := c.Get("/metrics")
 	if code != http.StatusOK {
@@ -93,7 +93,7 @@ func (s status) ready() (n int) {
 }
 
 // statusOf asks the control socket; the zero status is no answer.
-func statusOf(t *testing.T, c *ns.Container) (s status) {
+func statusOf(t *testing.T, c *stage.Running) (s status) {
 	t.Helper()
 	code, text := c.Get("/status")
 	if code != http.StatusOK {

@@ -9,14 +9,14 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/codeontap/entrypoint/test/internal/ns"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // Copies that wait for their next start are no service: after a minute without a
 // living one the container ends with the last one's code.
 func TestNoCopyAliveForAMinute(t *testing.T) {
 	t.Parallel()
-	c := ns.Start(t, ns.Story{Binary: binary, Words: run("exit 7", "-w", "2", "--backoff", "1h..1h")})
+	c := stage.Start(t, stage.Story{Words: run("exit 7", "-w", "2", "--backoff", "1h..1h")})
 	c.WantExit(7)
 	if c.Count("has lived for 1m0s: giving up") != 1 {
 		t.Errorf("it does not say why\n%s", c)
@@ -36,8 +36,8 @@ func TestTheTaskTimeout(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			write(t, dir, "container-task.sh", "#!/bin/sh\n"+script+"\n", 0o755)
-			c := ns.Start(t, ns.Story{Binary: binary, Dir: dir, Env: []string{"APP_RUN_MODE=TASK", "APP_TASK_LIST=slow", "ENTRYPOINT_TASK_TIMEOUT=500ms"}, Words: []string{"run", "--grace", "1s"}})
+			stage.Write(t, dir, "container-task.sh", "#!/bin/sh\n"+script+"\n", 0o755)
+			c := stage.Start(t, stage.Story{Dir: dir, Env: []string{"APP_RUN_MODE=TASK", "APP_TASK_LIST=slow", "ENTRYPOINT_TASK_TIMEOUT=500ms"}, Words: []string{"run", "--grace", "1s"}})
 			c.WantExit(124)
 			if c.Count("timeout of 500ms") == 0 {
 				t.Errorf("it does not say why\n%s", c)
@@ -60,9 +60,9 @@ var nameless = []string{"setpriv", "--reuid", "12345", "--regid", "12345", "--cl
 // said once what does not work.
 func TestNothingCanBeWritten(t *testing.T) {
 	t.Parallel()
-	admin := nobody(t)
-	c := ns.Start(t, ns.Story{
-		Binary: binary, Before: hardened, Wrap: nameless,
+	admin := stage.FreeAddress(t)
+	c := stage.Start(t, stage.Story{
+		Before: hardened, Wrap: nameless,
 		Words: run("id -u; touch /tmp/x /run/x /dev/shm/x $HOME/x; exec sleep 1000", "-w", "2", "--admin", admin),
 	})
 	c.Until("both are ready", func() bool { status, _ := c.GetTCP(admin, "/readyz"); return status == http.StatusOK })
@@ -80,16 +80,16 @@ func TestNothingCanBeWritten(t *testing.T) {
 // works: gunicorn as well, which needs a temporary folder.
 func TestReadOnlyAndNameless(t *testing.T) {
 	t.Parallel()
-	address := nobody(t)
+	address := stage.FreeAddress(t)
 	dir := t.TempDir()
 	for _, folder := range []string{dir, filepath.Dir(dir)} { // for all users
 		if err := os.Chmod(folder, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write(t, dir, "hello.py", "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'hello']\n", 0o644)
-	c := ns.Start(t, ns.Story{
-		Binary: binary, Dir: dir, Wrap: nameless, Env: []string{"HOME=/nowhere", "XDG_RUNTIME_DIR=", "PYTHONDONTWRITEBYTECODE=1"},
+	stage.Write(t, dir, "hello.py", "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'hello']\n", 0o644)
+	c := stage.Start(t, stage.Story{
+		Dir: dir, Wrap: nameless, Env: []string{"HOME=/nowhere", "XDG_RUNTIME_DIR=", "PYTHONDONTWRITEBYTECODE=1"},
 		Before: hardened + "mount -o remount,rw /dev/shm && chmod 1777 /dev/shm",
 		Words:  []string{"run", "-w", "2", "--bind", address, "--", "/usr/bin/python3", "-m", "gunicorn", "hello:app"},
 	})
@@ -106,9 +106,9 @@ func TestReadOnlyAndNameless(t *testing.T) {
 // and the application starts.
 func TestTheSocketFolderIsFull(t *testing.T) {
 	t.Parallel()
-	admin := nobody(t)
-	c := ns.Start(t, ns.Story{
-		Binary: binary, Words: run("exec sleep 1000", "--admin", admin),
+	admin := stage.FreeAddress(t)
+	c := stage.Start(t, stage.Story{
+		Words:  run("exec sleep 1000", "--admin", admin),
 		Before: "mkdir $HOME/full\n" + hardened + "mount -t tmpfs -o nr_inodes=1 full $HOME/full && export XDG_RUNTIME_DIR=$HOME/full",
 	})
 	c.Until("it is ready", func() bool { status, _ := c.GetTCP(admin, "/readyz"); return status == http.StatusOK })
@@ -122,7 +122,7 @@ func TestTheSocketFolderIsFull(t *testing.T) {
 // A control socket that is where nobody can put one costs nothing but itself.
 func TestTheSocketFolderIsMissing(t *testing.T) {
 	t.Parallel()
-	c := ns.Start(t, ns.Story{Binary: binary, Words: run("echo started; exec sleep 1000", "--control", "/nowhere/control.sock")})
+	c := stage.Start(t, stage.Story{Words: run("echo started; exec sleep 1000", "--control", "/nowhere/control.sock")})
 	c.Says("started", 1)
 	c.Says("no control socket", 1)
 	c.Signal(syscall.SIGTERM)

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/codeontap/entrypoint/test/internal/ns"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // limited is the beginning of a container of 60 MB; the eaters below take more.
@@ -31,7 +31,7 @@ const eater = "tail /dev/zero"
 func TestACopyIsKilledForMemory(t *testing.T) {
 	t.Parallel()
 	before := limited(t)
-	c := ns.Start(t, ns.Story{Binary: binary, Before: before, Words: run(
+	c := stage.Start(t, stage.Story{Before: before, Words: run(
 		`if [ "$APP_WORKER_INDEX" = 1 ] && mkdir $HOME/hungry; then exec `+eater+`; fi; exec sleep 1000`,
 		"-w", "2", "--backoff", "10ms..20ms")})
 	c.Says("killed for memory", 1)
@@ -56,7 +56,7 @@ func TestACopyIsKilledForMemory(t *testing.T) {
 func TestControlAKillIsNotOneForMemory(t *testing.T) {
 	t.Parallel()
 	before := limited(t)
-	c := ns.Start(t, ns.Story{Binary: binary, Before: before, Words: run("exec sleep 1000", "--backoff", "10ms..20ms")})
+	c := stage.Start(t, stage.Story{Before: before, Words: run("exec sleep 1000", "--backoff", "10ms..20ms")})
 	c.Until("it is ready", func() bool { return statusOf(t, c).ready() == 1 })
 	c.Find("sleep 1000")[0].Kill(syscall.SIGKILL)
 	c.Until("it is started again", func() bool { s := statusOf(t, c); return s.ready() == 1 && s.Copies[0].Restarts == 1 })
@@ -73,7 +73,7 @@ func TestControlAKillIsNotOneForMemory(t *testing.T) {
 func TestAGrandchildIsKilledForMemory(t *testing.T) {
 	t.Parallel()
 	before := limited(t)
-	c := ns.Start(t, ns.Story{Binary: binary, Before: before + "mkfifo $HOME/go", Words: run(
+	c := stage.Start(t, stage.Story{Before: before + "mkfifo $HOME/go", Words: run(
 		`if mkdir $HOME/hungry; then `+eater+`; echo "it ended with $?"; read line < $HOME/go; exit 3; fi; exec sleep 1000`,
 		"--backoff", "10ms..20ms")})
 	c.Says("it ended with 137", 1)
@@ -114,7 +114,7 @@ func TestTheTerminationMessage(t *testing.T) {
 			if test.memory {
 				before += limited(t)
 			}
-			c := ns.Start(t, ns.Story{Binary: binary, Before: before, Words: run(test.script, "--give-up", "2/60s", "--backoff", "10ms", "--app-output", "prefix")})
+			c := stage.Start(t, stage.Story{Before: before, Words: run(test.script, "--give-up", "2/60s", "--backoff", "10ms", "--app-output", "prefix")})
 			if test.stop {
 				c.Says("is ready", 1)
 				c.Signal(syscall.SIGTERM)
@@ -144,7 +144,7 @@ func TestTheTerminationMessage(t *testing.T) {
 // Without the file none is made: it is Kubernetes' to give.
 func TestWithoutATerminationMessageNoneIsMade(t *testing.T) {
 	t.Parallel()
-	c := ns.Start(t, ns.Story{Binary: binary, Words: run("exit 9", "--give-up", "1/60s")})
+	c := stage.Start(t, stage.Story{Words: run("exit 9", "--give-up", "1/60s")})
 	c.WantExit(9)
 	if _, err := os.Lstat("/dev/termination-log"); err == nil {
 		t.Error("there is a /dev/termination-log now")
@@ -158,7 +158,7 @@ func TestTheLastLinesOfACopy(t *testing.T) {
 	for _, format := range []string{"prefix", "json"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			c := ns.Start(t, ns.Story{Binary: binary, Words: run(
+			c := stage.Start(t, stage.Story{Words: run(
 				`for i in $(seq 100); do echo "line $i"; done; echo "the reason" >&2; printf unfinished; exit 3`,
 				"--give-up", "1/60s", "--app-output", format)})
 			c.WantExit(3)
@@ -177,7 +177,7 @@ func TestTheLastLinesOfACopy(t *testing.T) {
 	}
 	t.Run("not after a stop", func(t *testing.T) {
 		t.Parallel()
-		c := ns.Start(t, ns.Story{Binary: binary, Words: run("echo words; exec sleep 1000", "--app-output", "prefix")})
+		c := stage.Start(t, stage.Story{Words: run("echo words; exec sleep 1000", "--app-output", "prefix")})
 		c.Says("is ready", 1)
 		c.Signal(syscall.SIGTERM)
 		c.WantExit(0)
@@ -194,7 +194,7 @@ func TestAHeldPipeHoldsUpNothing(t *testing.T) {
 	for _, format := range []string{"prefix", "json"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			c := ns.Start(t, ns.Story{Binary: binary, Words: run(
+			c := stage.Start(t, stage.Story{Words: run(
 				`setsid sh -c 'trap "" HUP; echo held; exec sleep 1000' & read line < $HOME/go; exit 3`,
 				"--backoff", "10ms", "--app-output", format, "--grace", grace.String()),
 				Before: "mkfifo $HOME/go"})
