@@ -64,7 +64,10 @@ func (s *Starter) start(spec command.Spec, index int, foreground bool) (*life, e
 			return nil, err
 		}
 		program.Path = shim.Executable
-		program.Env = append(program.Env, order.Marker(os.Getpid()))
+		if order.ListenPID {
+			e = e.Without(func(name string) bool { return name == "LISTEN_PID" })
+		}
+		program.Env = append(order.Entries(os.Getpid()), e.Block()...)
 	}
 	if order.ListenPID {
 		for _, socket := range s.Sockets.Sockets() {

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -14,13 +13,7 @@ import (
 // them would cost every copy its time. So is the catching of signals, but for
 // what os/signal itself stands on.
 func TestWhatIsInitialisedFirst(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "entrypoint")
-	build := exec.Command("sh", "../../devops/build.sh", binary)
-	build.Env = append(os.Environ(), "VERSION=test")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	run := exec.Command(binary, "version")
+	run := exec.Command(shipped(t), "version")
 	run.Env = append(os.Environ(), "GODEBUG=inittrace=1")
 	var trace bytes.Buffer
 	run.Stderr = &trace
