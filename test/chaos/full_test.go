@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/codeontap/entrypoint/test/internal/ns"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // A container that is exactly full has room for the process of a copy that died,
@@ -18,8 +18,8 @@ func TestACopyComesBackWhereNoThreadHasRoom(t *testing.T) {
 	if pids == "" {
 		t.Skip("NOT TESTED: see above")
 	}
-	c := ns.Start(t, ns.Story{
-		Binary: binary, Before: "echo 0 > " + pids + "/tasks",
+	c := stage.Start(t, stage.Story{
+		Before: "echo 0 > " + pids + "/tasks",
 		Words: run("exec sleep 1000", "-w", "2", "--bind", "127.0.0.1:0", "--backoff", "10ms..100ms"),
 	})
 	running := func() (n, restarts int) { // none of them ever answers, so none is ready
