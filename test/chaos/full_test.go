@@ -20,7 +20,7 @@ func TestACopyComesBackWhereNoThreadHasRoom(t *testing.T) {
 	}
 	c := stage.Start(t, stage.Story{
 		Before: "echo 0 > " + pids + "/tasks",
-		Words: run("exec sleep 1000", "-w", "2", "--bind", "127.0.0.1:0", "--backoff", "10ms..100ms"),
+		Words:  run("exec sleep 1000", "-w", "2", "--bind", "127.0.0.1:0", "--backoff", "10ms..100ms"),
 	})
 	running := func() (n, restarts int) { // none of them ever answers, so none is ready
 		for _, one := range statusOf(t, c).Copies {
