@@ -15,6 +15,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
@@ -48,6 +49,7 @@ type objects struct {
 	workloads   []workload
 	deployments map[string]appsv1.Deployment
 	services    []corev1.Service
+	budgets     []policyv1.PodDisruptionBudget
 	config      corev1.ConfigMap
 }
 
@@ -67,6 +69,10 @@ func decode(t *testing.T, text []byte) (objects, error) {
 			var one corev1.Service
 			err = yaml.UnmarshalStrict(document, &one)
 			all.services = append(all.services, one)
+		case "policy/v1 PodDisruptionBudget":
+			var one policyv1.PodDisruptionBudget
+			err = yaml.UnmarshalStrict(document, &one)
+			all.budgets = append(all.budgets, one)
 		case "batch/v1 Job":
 			var one batchv1.Job
 			err = yaml.UnmarshalStrict(document, &one)
@@ -208,6 +214,28 @@ func TestModes(t *testing.T) {
 	beat := all.deployments["component-beat"].Spec
 	if *beat.Replicas != 1 || beat.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
 		t.Error("there can be two beats at once")
+	}
+}
+
+// A node's drain leaves some web, and can go on: fewer are demanded than there
+// are.
+func TestDisruption(t *testing.T) {
+	_, all := read(t)
+	if len(all.budgets) != 1 {
+		t.Fatalf("%d budgets", len(all.budgets))
+	}
+	budget, web := all.budgets[0].Spec, all.deployments["component-web"].Spec
+	selector, err := metav1.LabelSelectorAsMap(budget.Selector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for label, value := range selector {
+		if web.Template.Labels[label] != value {
+			t.Errorf("the budget is not web's: %s is %s", label, web.Template.Labels[label])
+		}
+	}
+	if least := budget.MinAvailable.IntValue(); len(selector) == 0 || least < 1 || least >= int(*web.Replicas) {
+		t.Errorf("%d of %d have to stay", least, *web.Replicas)
 	}
 }
 
