@@ -138,9 +138,9 @@ func (p *program) askValues(names []string) ([]env.Secret, error) {
 		err  error
 	}
 	lines := make(chan line)
-	go func() { // until the process ends, which waits in a read
+	go func() { // until the process ends, which waits in a read; what is typed ahead is the shell's
 		terminal := bufio.NewReader(p.stdin)
-		for {
+		for range names {
 			text, err := terminal.ReadString('\n')
 			lines <- line{text, err}
 		}
