@@ -41,15 +41,20 @@ func Exec(start *Starter, spec command.Spec, signals <-chan os.Signal, rewrite c
 	for _, s := range early {
 		pass(s)
 	}
+	resumed := false
 	for running := true; running; {
 		select {
 		case <-l.Ended():
 			running = false
 		case s := <-signals:
+			if s == syscall.SIGCONT && resumed {
+				resumed = false // this one was for us; again it would undo the next Ctrl-Z
+				continue
+			}
 			pass(s.(syscall.Signal))
 		case by := <-l.process.Stopped():
 			if interactive {
-				tty.suspended(l.process, by)
+				resumed = tty.suspended(l.process, by)
 			}
 		}
 	}

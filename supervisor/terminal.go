@@ -38,11 +38,12 @@ func (t *terminal) takeBack() { t.give(unix.Getpgrp()) }
 // terminal is ours again, we stop as well, so that the shell above us sees it,
 // and when it continues us we continue the job. A PID 1 cannot be stopped and
 // has no shell above it: the job goes on at once instead of hanging for good.
-func (t *terminal) suspended(p *reap.Process, by syscall.Signal) {
+// resumed says that a CONT has continued us, and that it is among the signals.
+func (t *terminal) suspended(p *reap.Process, by syscall.Signal) (resumed bool) {
 	switch by {
 	case syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU:
 	default:
-		return // somebody's SIGSTOP, and somebody's CONT to come
+		return false // somebody's SIGSTOP, and somebody's CONT to come
 	}
 	if os.Getpid() != 1 {
 		t.takeBack()
@@ -56,4 +57,5 @@ func (t *terminal) suspended(p *reap.Process, by syscall.Signal) {
 		}
 	}
 	_ = p.Group().Signal(syscall.SIGCONT)
+	return os.Getpid() != 1
 }
