@@ -23,26 +23,7 @@ type component struct {
 
 func newComponent(t *testing.T, broker string) *component {
 	t.Helper()
-	c := &component{t: t, dir: filepath.Join(t.TempDir(), "src"), env: []string{path, "DJANGO_SECRET_KEY=k", "CELERY_BROKER_URL=" + broker}}
-	source, err := filepath.Abs("../../src")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(c.dir, os.DirFS(source)); err != nil {
-		t.Fatal(err)
-	}
-	// What a checkout holds beside the code.
-	for _, left := range []string{"var", "static_root", "db.sqlite3", ".env"} {
-		if err := os.RemoveAll(filepath.Join(c.dir, left)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	scripts, _ := filepath.Glob(c.dir + "/container-*.sh")
-	for _, script := range append(scripts, c.dir+"/manage.py") {
-		if err := os.Chmod(script, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	c := &component{t: t, dir: stage.Component(t), env: []string{path, "DJANGO_SECRET_KEY=k", "CELERY_BROKER_URL=" + broker}}
 	c.manage("migrate", "-v0")
 	return c
 }

@@ -3,15 +3,14 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"io/fs"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // The reference component behind the binary, with nothing faked: Debian's
@@ -31,43 +30,11 @@ var missing = sync.OnceValue(func() error {
 // it on embedded parts.
 func component(t *testing.T) (dir string, env []string) {
 	t.Helper()
-	needNamespaces(t)
+	stage.NeedNamespaces(t)
 	if err := missing(); err != nil {
 		t.Fatalf("the component cannot run here, `make test` installs what it needs: %v", err)
 	}
-	// Its control sockets need a short path.
-	dir, err := os.MkdirTemp("", "e2e")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	src := os.DirFS(filepath.Join("..", "..", "src"))
-	err = fs.WalkDir(src, ".", func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case path == "var" || path == ".env" || d.Name() == "__pycache__" || strings.HasPrefix(path, "db.sqlite3"):
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		case d.IsDir():
-			return os.MkdirAll(filepath.Join(dir, path), 0o755)
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		text, err := fs.ReadFile(src, path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(dir, path), text, info.Mode().Perm())
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir, []string{"DJANGO_DEBUG=True"}
+	return stage.Component(t), []string{"DJANGO_DEBUG=True"}
 }
 
 // parts is what the component says of itself.
@@ -81,7 +48,7 @@ type parts struct {
 // info asks the component. The error is a failed request.
 func info(t *testing.T, address string) (parts, error) {
 	t.Helper()
-	web := browser("tcp", address)
+	web := stage.Browser("tcp", address)
 	response, err := web.Get("http://localhost/api/info")
 	if err != nil {
 		return parts{}, err
@@ -96,17 +63,17 @@ func info(t *testing.T, address string) (parts, error) {
 
 // bothCopies asks until two copies have answered, and returns the master's pid
 // of each: the parent of the worker that answers.
-func (r *running) bothCopies(address string) map[int]int {
-	r.t.Helper()
+func bothCopies(t *testing.T, r *stage.Running, address string) map[int]int {
+	t.Helper()
 	masters := map[int]int{}
-	r.eventually("both copies answer", func() bool {
-		p, err := info(r.t, address)
+	r.Until("both copies answer", func() bool {
+		p, err := info(t, address)
 		if err != nil {
 			return false
 		}
-		for _, process := range r.processes() {
-			if process.pid == p.Pid {
-				masters[p.Copy] = process.parent
+		for _, process := range r.Processes() {
+			if process.Inside == p.Pid {
+				masters[p.Copy] = process.Parent
 			}
 		}
 		return len(masters) == 2
@@ -115,35 +82,35 @@ func (r *running) bothCopies(address string) map[int]int {
 }
 
 func TestTheSiteBehindTwoCopies(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
+	everywhere(t, func(t *testing.T, p stage.Place) {
 		dir, env := component(t)
-		address := freePort(t)
-		r := start(t, p, opts{
-			args: []string{"--workers", "2", "--strategy", "copies", "--bind", address, "--init-task", "migrate --noinput", "--backoff", "50ms"},
-			env:  env, dir: dir,
+		address := stage.FreeAddress(t)
+		r := start(t, p, stage.Story{
+			Words: []string{"--workers", "2", "--strategy", "copies", "--bind", address, "--init-task", "migrate --noinput", "--backoff", "50ms"},
+			Env:   env, Dir: dir,
 		})
-		masters := r.bothCopies(address)
-		if page, err := page(browser("tcp", address)); err != nil || !strings.Contains(page, "<html") {
+		masters := bothCopies(t, r, address)
+		if page, err := page(stage.Browser("tcp", address)); err != nil || !strings.Contains(page, "<html") {
 			t.Errorf("no page: %v %.80s", err, page)
 		}
 
 		// kill -9 of one: the other answers everything, the first comes back.
-		r.kill(masters[0], syscall.SIGKILL)
-		r.waitFor("started again")
+		r.Kill(masters[0], syscall.SIGKILL)
+		r.Says("started again", 1)
 		for range 10 {
 			if _, err := info(t, address); err != nil {
 				t.Errorf("no answer while one copy is away: %v", err)
 			}
 		}
-		again := r.bothCopies(address)
+		again := bothCopies(t, r, address)
 		if again[0] == masters[0] || again[1] != masters[1] {
 			t.Errorf("masters were %v and are %v", masters, again)
 		}
 
 		// Every master and worker ends.
-		r.signal(syscall.SIGINT) // Ctrl-C
-		r.wantExit(0)
-		r.wantEmpty()
+		r.Signal(syscall.SIGINT) // Ctrl-C
+		r.WantExit(0)
+		r.WantEmpty()
 		if _, err := info(t, address); err == nil {
 			t.Error("somebody answers after the end")
 		}
@@ -154,46 +121,45 @@ func TestTheSiteBehindTwoCopies(t *testing.T) {
 func TestTheSiteByItsOwnScript(t *testing.T) {
 	t.Parallel()
 	dir, env := component(t)
-	address := freePort(t)
+	address := stage.FreeAddress(t)
 	_, port, _ := strings.Cut(address, ":")
-	r := start(t, asInit, opts{args: []string{"--workers", "2", "--init-task", "migrate --noinput"}, env: append(env, "PORT="+port), dir: dir})
+	r := start(t, stage.AsInit, stage.Story{Words: []string{"--workers", "2", "--init-task", "migrate --noinput"}, Env: append(env, "PORT="+port), Dir: dir})
 	pids := map[int]bool{}
-	r.eventually("both workers answer", func() bool {
+	r.Until("both workers answer", func() bool {
 		p, err := info(t, address)
 		if err == nil {
 			pids[p.Pid] = true
 		}
 		return len(pids) == 2
 	})
-	r.signal(syscall.SIGTERM)
-	r.wantExit(0)
+	r.Signal(syscall.SIGTERM)
+	r.WantExit(0)
 }
 
 // The scripts of the component's ancestor end at once and leave a server behind.
 func TestTheAncestorsServers(t *testing.T) {
 	t.Parallel()
 	dir, env := component(t)
-	address := freePort(t)
-	write(t, dir, "container-web.sh", "#!/bin/bash\npython3 manage.py migrate --noinput\ngunicorn --bind "+address+" --workers ${APP_WORKER_COUNT:-1} app_dir.wsgi &\n", 0o755)
-	write(t, dir, "container-worker.sh", "#!/bin/bash\ncelery --app=app_dir.celery_app.app worker --loglevel=INFO --concurrency=${APP_WORKER_COUNT:-4} &\n", 0o755)
+	address := stage.FreeAddress(t)
+	stage.Write(t, dir, "container-web.sh", "#!/bin/bash\npython3 manage.py migrate --noinput\ngunicorn --bind "+address+" --workers ${APP_WORKER_COUNT:-1} app_dir.wsgi &\n", 0o755)
+	stage.Write(t, dir, "container-worker.sh", "#!/bin/bash\ncelery --app=app_dir.celery_app.app worker --loglevel=INFO --concurrency=${APP_WORKER_COUNT:-4} &\n", 0o755)
 
-	r := start(t, asInit, opts{args: []string{"--workers", "2", "--backoff", "50ms"}, env: env, dir: dir})
-	r.eventually("the site answers", func() bool { _, err := info(t, address); return err == nil })
+	r := start(t, stage.AsInit, stage.Story{Words: []string{"--workers", "2", "--backoff", "50ms"}, Env: env, Dir: dir})
+	r.Until("the site answers", func() bool { _, err := info(t, address); return err == nil })
 	// The server's end is the copy's end.
-	master := r.processes()[0].pid
-	r.kill(master, syscall.SIGTERM)
-	r.waitFor("started again")
-	r.waitForN("in the background", 2)
-	r.eventually("the site answers again", func() bool { _, err := info(t, address); return err == nil })
-	r.signal(syscall.SIGTERM)
-	r.wantExit(0)
+	r.Processes()[0].Kill(syscall.SIGTERM)
+	r.Says("started again", 1)
+	r.Says("in the background", 2)
+	r.Until("the site answers again", func() bool { _, err := info(t, address); return err == nil })
+	r.Signal(syscall.SIGTERM)
+	r.WantExit(0)
 
-	r = start(t, asInit, opts{args: []string{"--mode", "WORKER", "--workers", "2"}, env: env, dir: dir})
-	r.waitFor("in the background")
-	r.waitFor(" ready.")
-	r.signal(syscall.SIGTERM)
-	r.wantExit(0)
-	if !strings.Contains(r.stderr.String(), "Warm shutdown") && !strings.Contains(r.stdout.String(), "Warm shutdown") {
+	r = start(t, stage.AsInit, stage.Story{Words: []string{"--mode", "WORKER", "--workers", "2"}, Env: env, Dir: dir})
+	r.Says("in the background", 1)
+	r.Says(" ready.", 1)
+	r.Signal(syscall.SIGTERM)
+	r.WantExit(0)
+	if !strings.Contains(r.Stderr.String(), "Warm shutdown") && !strings.Contains(r.Stdout.String(), "Warm shutdown") {
 		t.Errorf("celery was not stopped gracefully\n%s", r)
 	}
 }
@@ -203,20 +169,20 @@ func TestTasksOfTheComponent(t *testing.T) {
 	t.Parallel()
 	dir, env := component(t)
 	env = append(env, "APP_RUN_MODE=TASK")
-	r := start(t, asInit, opts{env: append(env, `APP_TASK_LIST=check; migrate --noinput; greet --name "two words; one name"`), dir: dir})
-	r.wantExit(0)
-	text := r.stdout.String()
+	r := start(t, stage.AsInit, stage.Story{Env: append(env, `APP_TASK_LIST=check; migrate --noinput; greet --name "two words; one name"`), Dir: dir})
+	r.WantExit(0)
+	text := r.Stdout.String()
 	at := []int{strings.Index(text, "no issues"), strings.Index(text, "Applying"), strings.Index(text, "two words; one name")}
 	if slices.Contains(at, -1) || !slices.IsSorted(at) {
 		t.Errorf("not three commands in order\n%s", r)
 	}
-	r = start(t, asInit, opts{env: append(env, "APP_TASK_LIST=check; no_such_command; greet --name never"), dir: dir})
-	if code := r.exit(); code == 0 || strings.Contains(r.stdout.String(), "never") {
+	r = start(t, stage.AsInit, stage.Story{Env: append(env, "APP_TASK_LIST=check; no_such_command; greet --name never"), Dir: dir})
+	if code := r.Exit(); code == 0 || strings.Contains(r.Stdout.String(), "never") {
 		t.Errorf("code %d after a failure, and the next was run\n%s", code, r)
 	}
-	r = start(t, asInit, opts{env: env, dir: dir})
-	r.wantExit(0)
-	if !strings.Contains(r.stdout.String()+r.stderr.String(), "APP_TASK_LIST is empty") {
+	r = start(t, stage.AsInit, stage.Story{Env: env, Dir: dir})
+	r.WantExit(0)
+	if !strings.Contains(r.Stdout.String()+r.Stderr.String(), "APP_TASK_LIST is empty") {
 		t.Errorf("nobody says why nothing ran\n%s", r)
 	}
 }
@@ -226,24 +192,24 @@ func TestTasksOfTheComponent(t *testing.T) {
 func TestWorkerAndBeat(t *testing.T) {
 	t.Parallel()
 	dir, env := component(t)
-	start(t, asInit, opts{args: []string{"-m", "TASK", "--task", "migrate --noinput"}, env: env, dir: dir}).wantExit(0)
-	worker := start(t, asInit, opts{args: []string{"--mode", "WORKER"}, env: env, dir: dir})
-	worker.waitFor(" ready.")
-	beat := start(t, asInit, opts{args: []string{"--mode", "BEAT"}, env: env, dir: dir})
-	beat.waitFor("beat: Starting")
-	worker.until(func(_, stderr string) bool { return done(stderr, "record_beat") }, "that it has done a beat's task")
-	beat.signal(syscall.SIGTERM)
-	beat.wantExit(0)
+	start(t, stage.AsInit, stage.Story{Words: []string{"-m", "TASK", "--task", "migrate --noinput"}, Env: env, Dir: dir}).WantExit(0)
+	worker := start(t, stage.AsInit, stage.Story{Words: []string{"--mode", "WORKER"}, Env: env, Dir: dir})
+	worker.Says(" ready.", 1)
+	beat := start(t, stage.AsInit, stage.Story{Words: []string{"--mode", "BEAT"}, Env: env, Dir: dir})
+	beat.Says("beat: Starting", 1)
+	worker.Until("it has done a beat's task", func() bool { return done(worker.Stderr.String(), "record_beat") })
+	beat.Signal(syscall.SIGTERM)
+	beat.WantExit(0)
 
-	ask := start(t, asInit, opts{args: []string{python, "manage.py", "shell", "-c", "from app_dir.tasks import slow; slow.delay(3, 'patience')"}, env: env, dir: dir})
-	ask.wantExit(0)
-	worker.until(func(_, stderr string) bool { return strings.Contains(stderr, "app_dir.tasks.slow") }, "that it has the slow task")
-	worker.signal(syscall.SIGTERM)
-	worker.wantExit(0)
-	if text := worker.stderr.String(); !done(text, "slow") {
+	ask := start(t, stage.AsInit, stage.Story{Words: []string{python, "manage.py", "shell", "-c", "from app_dir.tasks import slow; slow.delay(3, 'patience')"}, Env: env, Dir: dir})
+	ask.WantExit(0)
+	worker.Says("app_dir.tasks.slow[", 1)
+	worker.Signal(syscall.SIGTERM)
+	worker.WantExit(0)
+	if text := worker.Stderr.String(); !done(text, "slow") {
 		t.Errorf("the task was cut short\n%s", worker)
 	}
-	worker.wantEmpty()
+	worker.WantEmpty()
 }
 
 // done reports whether celery's log has a task that succeeded.
@@ -261,16 +227,16 @@ func done(log, task string) bool {
 func TestATaskLongerThanTheGrace(t *testing.T) {
 	t.Parallel()
 	dir, env := component(t)
-	start(t, asInit, opts{args: []string{"-m", "TASK", "--task", "migrate --noinput"}, env: env, dir: dir}).wantExit(0)
-	worker := start(t, asInit, opts{args: []string{"--mode", "WORKER", "--grace", "3s"}, env: env, dir: dir})
-	worker.waitFor(" ready.")
-	start(t, asInit, opts{args: []string{python, "manage.py", "shell", "-c", "from app_dir.tasks import slow; slow.delay(1000)"}, env: env, dir: dir}).wantExit(0)
-	worker.until(func(_, stderr string) bool { return strings.Contains(stderr, "app_dir.tasks.slow") }, "that it has the slow task")
-	worker.signal(syscall.SIGTERM)
-	if code := worker.exit(); code != 0 && code != 137 {
+	start(t, stage.AsInit, stage.Story{Words: []string{"-m", "TASK", "--task", "migrate --noinput"}, Env: env, Dir: dir}).WantExit(0)
+	worker := start(t, stage.AsInit, stage.Story{Words: []string{"--mode", "WORKER", "--grace", "3s"}, Env: env, Dir: dir})
+	worker.Says(" ready.", 1)
+	start(t, stage.AsInit, stage.Story{Words: []string{python, "manage.py", "shell", "-c", "from app_dir.tasks import slow; slow.delay(1000)"}, Env: env, Dir: dir}).WantExit(0)
+	worker.Says("app_dir.tasks.slow[", 1)
+	worker.Signal(syscall.SIGTERM)
+	if code := worker.Exit(); code != 0 && code != 137 {
 		t.Errorf("code %d\n%s", code, worker)
 	}
-	worker.wantEmpty()
+	worker.WantEmpty()
 }
 
 // A package that does not import ends the container with gunicorn's code, after
@@ -278,10 +244,10 @@ func TestATaskLongerThanTheGrace(t *testing.T) {
 func TestAPackageThatDoesNotImport(t *testing.T) {
 	t.Parallel()
 	dir, env := component(t)
-	write(t, dir, "app_dir/wsgi.py", "import no_such_module\n", 0o644)
-	r := start(t, asInit, opts{args: []string{"--workers", "1", "--strategy", "copies", "--bind", freePort(t)}, env: env, dir: dir})
-	r.wantExit(3)
-	if text := r.stderr.String(); strings.Contains(text, "started again") || !strings.Contains(text, "no_such_module") {
+	stage.Write(t, dir, "app_dir/wsgi.py", "import no_such_module\n", 0o644)
+	r := start(t, stage.AsInit, stage.Story{Words: []string{"--workers", "1", "--strategy", "copies", "--bind", stage.FreeAddress(t)}, Env: env, Dir: dir})
+	r.WantExit(3)
+	if text := r.Stderr.String(); strings.Contains(text, "started again") || !strings.Contains(text, "no_such_module") {
 		t.Errorf("tried again, or nobody says why\n%s", r)
 	}
 }
@@ -289,10 +255,10 @@ func TestAPackageThatDoesNotImport(t *testing.T) {
 func TestThePortIsInUse(t *testing.T) {
 	t.Parallel()
 	dir, env := component(t)
-	address := freePort(t)
-	r := start(t, asInit, opts{args: run("--bind "+address, app("web")...)})
-	r.waitFor("serving")
-	second := start(t, asInit, opts{args: []string{"--strategy", "copies", "--bind", address}, env: env, dir: dir})
-	second.wantExit(69)
-	second.oneLine("cannot", address)
+	address := stage.FreeAddress(t)
+	r := start(t, stage.AsInit, stage.Story{Words: run("--bind "+address, app("web")...)})
+	r.Says("serving", 1)
+	second := start(t, stage.AsInit, stage.Story{Words: []string{"--strategy", "copies", "--bind", address}, Env: env, Dir: dir})
+	second.WantExit(69)
+	second.WantOneLine("cannot", address)
 }

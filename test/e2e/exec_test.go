@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // sh is the command line of a shell script.
@@ -15,20 +17,20 @@ func sh(script string, words ...string) []string {
 }
 
 func TestExecPassesEveryCode(t *testing.T) {
-	t.Run(string(asInit), func(t *testing.T) {
+	t.Run(stage.AsInit.String(), func(t *testing.T) {
 		t.Parallel()
 		for code := range 256 {
-			start(t, asInit, opts{args: sh(fmt.Sprintf("exit %d", code))}).wantExit(code)
+			start(t, stage.AsInit, stage.Story{Words: sh(fmt.Sprintf("exit %d", code))}).WantExit(code)
 		}
 	})
-	t.Run(string(besideInit), func(t *testing.T) {
+	t.Run(stage.BesideInit.String(), func(t *testing.T) {
 		t.Parallel()
-		r := start(t, besideInit, opts{path: "/bin/sh", args: []string{"-c", `
+		r := start(t, stage.BesideInit, stage.Story{Program: "/bin/sh", Words: []string{"-c", `
 			i=0
-			while [ $i -lt 256 ]; do "$0" sh -c "exit $i"; echo "$i is $?"; i=$((i+1)); done`, binary}})
-		r.wantExit(0)
+			while [ $i -lt 256 ]; do "$0" sh -c "exit $i"; echo "$i is $?"; i=$((i+1)); done`, stage.Binary}})
+		r.WantExit(0)
 		for code := range 256 {
-			if line := fmt.Sprintf("%d is %d\n", code, code); !strings.Contains("\n"+r.stdout.String(), "\n"+line) {
+			if line := fmt.Sprintf("%d is %d\n", code, code); !strings.Contains("\n"+r.Stdout.String(), "\n"+line) {
 				t.Errorf("not among the codes: %s", line)
 			}
 		}
@@ -38,15 +40,15 @@ func TestExecPassesEveryCode(t *testing.T) {
 // The control: what this harness says of a program that does not pass the code
 // on. A harness that lost codes would pass the test above.
 func TestControlTheHarnessSeesAWrongCode(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		r := start(t, p, opts{path: "/bin/sh", args: []string{"-c", `"$0" sh -c 'exit 7'; exit 9`, binary}})
-		if got := r.exit(); got != 9 {
+	everywhere(t, func(t *testing.T, p stage.Place) {
+		r := start(t, p, stage.Story{Program: "/bin/sh", Words: []string{"-c", `"$0" sh -c 'exit 7'; exit 9`, stage.Binary}})
+		if got := r.Exit(); got != 9 {
 			t.Errorf("code %d of a shell that ended with 9", got)
 		}
-		r = start(t, p, opts{path: "/bin/sh", args: []string{"-c", "echo ready; read x", "sh"}, stdin: true})
-		r.waitFor("ready")
-		r.signal(syscall.SIGKILL)
-		if got := r.exit(); got != -9 {
+		r = start(t, p, stage.Story{Program: "/bin/sh", Words: []string{"-c", "echo ready; read x", "sh"}, Talk: true})
+		r.Says("ready", 1)
+		r.Signal(syscall.SIGKILL)
+		if got := r.Exit(); got != -9 {
 			t.Errorf("code %d of a program that was killed", got)
 		}
 	})
@@ -68,22 +70,22 @@ func deadly() []syscall.Signal {
 }
 
 func TestACommandKilledByASignalGives128AndItsNumber(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
+	everywhere(t, func(t *testing.T, p stage.Place) {
 		for _, s := range deadly() {
-			r := start(t, p, opts{args: sh(fmt.Sprintf("ulimit -c 0; kill -%d $$", s))})
-			r.wantExit(128 + int(s))
+			r := start(t, p, stage.Story{Words: sh(fmt.Sprintf("ulimit -c 0; kill -%d $$", s))})
+			r.WantExit(128 + int(s))
 		}
 	})
 }
 
 func TestACommandThatCannotRun(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "crlf.sh", "#!/bin/sh\r\necho hello\r\n", 0o755)
-	write(t, dir, "plain.sh", "#!/bin/sh\necho hello\n", 0o644)
-	write(t, dir, "text", "hello\n", 0o755)
-	write(t, dir, "lost", "#!/no/such/interpreter\n", 0o755)
-	write(t, dir, "empty", "", 0o755)
-	write(t, dir, "closed/inner", "#!/bin/sh\n", 0o755)
+	stage.Write(t, dir, "crlf.sh", "#!/bin/sh\r\necho hello\r\n", 0o755)
+	stage.Write(t, dir, "plain.sh", "#!/bin/sh\necho hello\n", 0o644)
+	stage.Write(t, dir, "text", "hello\n", 0o755)
+	stage.Write(t, dir, "lost", "#!/no/such/interpreter\n", 0o755)
+	stage.Write(t, dir, "empty", "", 0o755)
+	stage.Write(t, dir, "closed/inner", "#!/bin/sh\n", 0o755)
 	loop := filepath.Join(dir, "loop")
 	if err := os.Symlink(loop, loop); err != nil {
 		t.Fatal(err)
@@ -117,13 +119,11 @@ func TestACommandThatCannotRun(t *testing.T) {
 		{"a bad rewrite", []string{"exec", "--signals", "TERM=QUIT", "true"}, 64, []string{"--signals", "TERM:QUIT"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			everywhere(t, func(t *testing.T, p place) {
-				r := start(t, p, opts{args: test.args, dir: dir})
-				r.wantExit(test.code)
-				r.oneLine(test.say...)
-				if out := r.stdout.String(); out != "" {
-					t.Errorf("stdout has %q", out)
-				}
+			everywhere(t, func(t *testing.T, p stage.Place) {
+				r := start(t, p, stage.Story{Words: test.args, Dir: dir})
+				r.WantExit(test.code)
+				r.WantOneLine(test.say...)
+				r.WantOut("")
 			})
 		})
 	}
@@ -132,10 +132,10 @@ func TestACommandThatCannotRun(t *testing.T) {
 // A variable's bad value is 78, and the value is not repeated: it may be a
 // secret that stands in the wrong place.
 func TestABadVariableIs78AndItsValueIsNotRepeated(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		r := start(t, p, opts{args: []string{"true"}, env: []string{"ENTRYPOINT_GRACE=hunter2", "ENTRYPOINT_SIGNALS=correct-horse", "ENTRYPOINT_LOG_LEVEL=battery"}})
-		r.wantExit(78)
-		text := r.stderr.String()
+	everywhere(t, func(t *testing.T, p stage.Place) {
+		r := start(t, p, stage.Story{Words: []string{"true"}, Env: []string{"ENTRYPOINT_GRACE=hunter2", "ENTRYPOINT_SIGNALS=correct-horse", "ENTRYPOINT_LOG_LEVEL=battery"}})
+		r.WantExit(78)
+		text := r.Stderr.String()
 		for _, name := range []string{"ENTRYPOINT_GRACE", "ENTRYPOINT_SIGNALS", "ENTRYPOINT_LOG_LEVEL"} {
 			if strings.Count(text, name) != 1 {
 				t.Errorf("all problems are told at once, %s is not:\n%s", name, text)
@@ -152,7 +152,7 @@ func TestABadVariableIs78AndItsValueIsNotRepeated(t *testing.T) {
 func TestTheFirstWordDecides(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"status", "health", "run", "exec", "help", "version", "--odd", "-x", "show"} {
-		write(t, dir, name, "#!/bin/sh\necho \"program ${0##*/}: $*\"\n", 0o755)
+		stage.Write(t, dir, name, "#!/bin/sh\necho \"program ${0##*/}: $*\"\n", 0o755)
 	}
 	path := "PATH=" + dir + ":/usr/bin:/bin"
 	for _, test := range []struct {
@@ -185,15 +185,13 @@ func TestTheFirstWordDecides(t *testing.T) {
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			t.Parallel()
-			r := start(t, asInit, opts{args: strings.Fields(test.args), env: []string{path}})
+			r := start(t, stage.AsInit, stage.Story{Words: strings.Fields(test.args), Env: []string{path}})
 			want := 0
 			if test.want == "" {
 				want = 127
 			}
-			r.wantExit(want)
-			if got := r.stdout.String(); got != test.want {
-				t.Errorf("stdout is %q, not %q", got, test.want)
-			}
+			r.WantExit(want)
+			r.WantOut(test.want)
 		})
 	}
 }
@@ -202,14 +200,12 @@ func TestTheFirstWordDecides(t *testing.T) {
 // ours, and with their spaces, quotes and line ends.
 func TestTheCommandsWordsAreItsOwn(t *testing.T) {
 	words := []string{"--grace", "1s", "--help", "-h", "--", "--version", "run", "two words", "", `"quoted"`, "a\nb", "*", "$HOME", "{index}", "ünï", "\xff\xfe"}
-	everywhere(t, func(t *testing.T, p place) {
+	everywhere(t, func(t *testing.T, p stage.Place) {
 		for _, prefix := range [][]string{nil, {"--"}, {"exec"}, {"exec", "--"}, {"exec", "--grace", "3s"}} {
-			r := start(t, p, opts{args: append(append(prefix, sh(`printf '<%s>' "$@"`, "x")...), words...)})
-			r.wantExit(0)
+			r := start(t, p, stage.Story{Words: append(append(prefix, sh(`printf '<%s>' "$@"`, "x")...), words...)})
+			r.WantExit(0)
 			want := "<" + strings.Join(words, "><") + ">"
-			if got := r.stdout.String(); got != want {
-				t.Errorf("%q: the words are %q, not %q", prefix, got, want)
-			}
+			r.WantOut(want)
 		}
 	})
 }
@@ -226,12 +222,12 @@ func TestOurOwnHelpAndVersion(t *testing.T) {
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			t.Parallel()
-			r := start(t, asInit, opts{args: strings.Fields(test.args)})
-			r.wantExit(0)
-			if !strings.Contains(r.stdout.String(), test.want) {
+			r := start(t, stage.AsInit, stage.Story{Words: strings.Fields(test.args)})
+			r.WantExit(0)
+			if !strings.Contains(r.Stdout.String(), test.want) {
 				t.Errorf("%q is not in:\n%s", test.want, r)
 			}
-			if text := r.stderr.String(); text != "" {
+			if text := r.Stderr.String(); text != "" {
 				t.Errorf("stderr has %q", text)
 			}
 		})
@@ -243,24 +239,24 @@ func TestAFlagBeforeAVerbIsRefused(t *testing.T) {
 	for _, args := range []string{"--grace 1s exec true", "--json status", "--mode WEB plan", "--version"} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
-			r := start(t, asInit, opts{args: strings.Fields(args)})
-			r.wantExit(64)
-			r.oneLine()
+			r := start(t, stage.AsInit, stage.Story{Words: strings.Fields(args)})
+			r.WantExit(64)
+			r.WantOneLine()
 		})
 	}
 }
 
 func TestEntriesWithoutAnEqualsSign(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		r := start(t, p, opts{
-			bare: true, env: []string{"PATH=/usr/bin:/bin", "no equals sign", "A=1=2", "", "EMPTY="},
-			args: []string{"env"},
+	everywhere(t, func(t *testing.T, p stage.Place) {
+		r := start(t, p, stage.Story{
+			Bare: true, Env: []string{"PATH=/usr/bin:/bin", "no equals sign", "A=1=2", "", "EMPTY="},
+			Words: []string{"env"},
 		})
-		r.wantExit(0)
-		if !strings.Contains(r.stderr.String(), "warning:") || strings.Contains(r.stderr.String(), "no equals") {
+		r.WantExit(0)
+		if !strings.Contains(r.Stderr.String(), "warning:") || strings.Contains(r.Stderr.String(), "no equals") {
 			t.Errorf("no warning, or one with the entry's text:\n%s", r)
 		}
-		if got, want := sortedLines(r.stdout.String()), "A=1=2\nEMPTY=\nPATH=/usr/bin:/bin\n"; got != want {
+		if got, want := sortedLines(r.Stdout.String()), "A=1=2\nEMPTY=\nPATH=/usr/bin:/bin\n"; got != want {
 			t.Errorf("the command got\n%s, not\n%s", got, want)
 		}
 	})
@@ -269,13 +265,13 @@ func TestEntriesWithoutAnEqualsSign(t *testing.T) {
 // What says how to run does not reach the application; what says what to run
 // does.
 func TestOurOwnVariablesStayWithUs(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		r := start(t, p, opts{
-			bare: true, args: []string{"env"},
-			env: []string{"PATH=/usr/bin:/bin", "ENTRYPOINT_GRACE=1s", "ENTRYPOINT_LOG_LEVEL=error", "ENTRYPOINT_UNKNOWN=x", "ENTRYPOINT_SHIM=77 i1 /bin/false", "APP_SETTING=x"},
+	everywhere(t, func(t *testing.T, p stage.Place) {
+		r := start(t, p, stage.Story{
+			Bare: true, Words: []string{"env"},
+			Env: []string{"PATH=/usr/bin:/bin", "ENTRYPOINT_GRACE=1s", "ENTRYPOINT_LOG_LEVEL=error", "ENTRYPOINT_UNKNOWN=x", "ENTRYPOINT_SHIM=77 i1 /bin/false", "APP_SETTING=x"},
 		})
-		r.wantExit(0)
-		if got := r.stdout.String(); strings.Contains(got, "ENTRYPOINT_") || !strings.Contains(got, "APP_SETTING=x\n") {
+		r.WantExit(0)
+		if got := r.Stdout.String(); strings.Contains(got, "ENTRYPOINT_") || !strings.Contains(got, "APP_SETTING=x\n") {
 			t.Errorf("the command got\n%s", r)
 		}
 	})
@@ -283,18 +279,18 @@ func TestOurOwnVariablesStayWithUs(t *testing.T) {
 
 func TestExecRunsInTheDirectoryThatIsSaid(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "app/tool", "#!/bin/sh\npwd\n", 0o755)
-	everywhere(t, func(t *testing.T, p place) {
-		for _, o := range []opts{
-			{args: []string{"exec", "--dir", "app", "./tool"}},
-			{args: []string{"./tool"}, env: []string{"ENTRYPOINT_DIR=app"}},
-			{args: []string{"exec", "--dir", "app", "--", "pwd"}},
+	stage.Write(t, dir, "app/tool", "#!/bin/sh\npwd\n", 0o755)
+	everywhere(t, func(t *testing.T, p stage.Place) {
+		for _, o := range []stage.Story{
+			{Words: []string{"exec", "--dir", "app", "./tool"}},
+			{Words: []string{"./tool"}, Env: []string{"ENTRYPOINT_DIR=app"}},
+			{Words: []string{"exec", "--dir", "app", "--", "pwd"}},
 		} {
-			o.dir = dir
+			o.Dir = dir
 			r := start(t, p, o)
-			r.wantExit(0)
-			if got, want := strings.TrimSpace(r.stdout.String()), filepath.Join(dir, "app"); got != want {
-				t.Errorf("%q ran in %q, not %q", o.args, got, want)
+			r.WantExit(0)
+			if got, want := strings.TrimSpace(r.Stdout.String()), filepath.Join(dir, "app"); got != want {
+				t.Errorf("%q ran in %q, not %q", o.Words, got, want)
 			}
 		}
 	})
@@ -304,12 +300,12 @@ func TestExecRunsInTheDirectoryThatIsSaid(t *testing.T) {
 // not.
 func TestAVariableThatIsTooLong(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, ".env", "LONG="+strings.Repeat("x", 140000)+"\n", 0o600)
-	everywhere(t, func(t *testing.T, p place) {
-		r := start(t, p, opts{args: []string{"true"}, dir: dir})
-		r.wantExit(78)
-		r.oneLine("LONG")
-		if len(r.stderr.String()) > 1000 {
+	stage.Write(t, dir, ".env", "LONG="+strings.Repeat("x", 140000)+"\n", 0o600)
+	everywhere(t, func(t *testing.T, p stage.Place) {
+		r := start(t, p, stage.Story{Words: []string{"true"}, Dir: dir})
+		r.WantExit(78)
+		r.WantOneLine("LONG")
+		if len(r.Stderr.String()) > 1000 {
 			t.Error("the value is in the error")
 		}
 	})

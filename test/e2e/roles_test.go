@@ -8,11 +8,12 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // roles are what this test binary plays when its first word says so.
-var roles = map[string]func(words []string) int{
-	"stage":     stageRole,
+var roles = stage.Roles{
 	"listener":  listenerRole,
 	"negligent": negligentRole,
 	"signalled": signalledRole,
@@ -22,7 +23,7 @@ var roles = map[string]func(words []string) int{
 
 // app is the command line of a role, for the binary to run.
 func app(role string, words ...string) []string {
-	return append([]string{self, role}, words...)
+	return append([]string{stage.Self, role}, words...)
 }
 
 // signalledRole prints every signal that it gets, one line each, until its

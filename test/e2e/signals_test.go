@@ -2,13 +2,13 @@ package e2e
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // forwarded are the signals that can be passed on. The others: KILL and STOP
@@ -29,12 +29,12 @@ func forwarded() []syscall.Signal {
 
 // signalled starts the application that prints its signals. Its own runtime
 // must not send itself URG.
-func signalled(t *testing.T, p place, o opts) *running {
+func signalled(t *testing.T, p stage.Place, o stage.Story) *stage.Running {
 	t.Helper()
-	o.stdin = true
-	o.args = append(append(o.args, "env", "GODEBUG=asyncpreemptoff=1"), app("signalled")...)
+	o.Talk = true
+	o.Words = append(append(o.Words, "env", "GODEBUG=asyncpreemptoff=1"), app("signalled")...)
 	r := start(t, p, o)
-	r.waitFor("ready\n")
+	r.Says("ready\n", 1)
 	return r
 }
 
@@ -50,89 +50,85 @@ func got(signals ...syscall.Signal) string {
 // gunicorn's "one worker more, one less", and the real-time ones (STOPSIGNAL
 // RTMIN+3 is systemd's).
 func TestEverySignalArrivesAsItIsOnce(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		r := signalled(t, p, opts{})
+	everywhere(t, func(t *testing.T, p stage.Place) {
+		r := signalled(t, p, stage.Story{})
 		for _, s := range forwarded() {
-			r.signal(s)
-			r.waitFor(got(s))
+			r.Signal(s)
+			r.Says(got(s), 1)
 		}
-		r.hangUp()
-		r.wantExit(0)
-		if got, want := r.stdout.String(), "ready\n"+got(forwarded()...)+"bye\n"; got != want {
-			t.Errorf("the application got\n%s, not\n%s", got, want)
-		}
+		r.HangUp()
+		r.WantExit(0)
+		r.WantOut("ready\n" + got(forwarded()...) + "bye\n")
 	})
 }
 
 func TestSignalsThatAreOursAreNotPassedOn(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		r := signalled(t, p, opts{})
+	everywhere(t, func(t *testing.T, p stage.Place) {
+		r := signalled(t, p, stage.Story{})
 		for range 20 {
-			r.signal(syscall.SIGURG)
-			r.signal(syscall.SIGCHLD)
-			r.signal(syscall.SIGPIPE)
+			r.Signal(syscall.SIGURG)
+			r.Signal(syscall.SIGCHLD)
+			r.Signal(syscall.SIGPIPE)
 		}
-		r.signal(syscall.SIGUSR1) // behind them
-		r.waitFor(got(syscall.SIGUSR1))
-		r.hangUp()
-		r.wantExit(0)
-		if text, want := r.stdout.String(), "ready\n"+got(syscall.SIGUSR1)+"bye\n"; text != want {
-			t.Errorf("the application got\n%s", text)
-		}
+		r.Signal(syscall.SIGUSR1) // behind them
+		r.Says(got(syscall.SIGUSR1), 1)
+		r.HangUp()
+		r.WantExit(0)
+		r.WantOut("ready\n" + got(syscall.SIGUSR1) + "bye\n")
 	})
 }
 
 // The control: the same application, signalled itself, prints the three.
 func TestControlTheApplicationHearsEverySignal(t *testing.T) {
-	r := start(t, besideInit, opts{
-		path: self, args: []string{"signalled"}, env: []string{"GODEBUG=asyncpreemptoff=1"}, stdin: true,
+	r := start(t, stage.BesideInit, stage.Story{
+		Program: stage.Self, Words: []string{"signalled"}, Env: []string{"GODEBUG=asyncpreemptoff=1"}, Talk: true,
 	})
-	r.waitFor("ready\n")
+	r.Says("ready\n", 1)
 	for _, s := range []syscall.Signal{syscall.SIGURG, syscall.SIGCHLD, syscall.SIGPIPE} {
-		r.signal(s)
-		r.waitFor(got(s))
+		r.Signal(s)
+		r.Says(got(s), 1)
 	}
-	r.hangUp()
-	r.wantExit(0)
+	r.HangUp()
+	r.WantExit(0)
 }
 
 // A burst while we cannot look: the kernel merges signals of one number, and
 // none of the different ones may be lost. Those that stop are not among them,
 // because the CONT that wakes us makes the kernel forget them.
 func TestABurstOfSignalsLosesNone(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		r := signalled(t, p, opts{})
+	everywhere(t, func(t *testing.T, p stage.Place) {
+		r := signalled(t, p, stage.Story{})
 		burst := slices.DeleteFunc(forwarded(), func(s syscall.Signal) bool {
 			return s == syscall.SIGCONT || s == syscall.SIGTSTP || s == syscall.SIGTTIN || s == syscall.SIGTTOU
 		})
-		r.signal(syscall.SIGSTOP) // from outside even a PID 1 can be stopped
+		r.Signal(syscall.SIGSTOP) // from outside even a PID 1 can be stopped
 		for range 100 {
 			for _, s := range burst {
-				r.signal(s)
+				r.Signal(s)
 			}
 		}
-		r.signal(syscall.SIGCONT)
+		r.Signal(syscall.SIGCONT)
 		for _, s := range burst {
-			r.waitFor(got(s))
+			r.Says(got(s), 1)
 		}
-		r.hangUp()
-		r.wantExit(0)
+		r.HangUp()
+		r.WantExit(0)
 	})
 }
 
 func TestSignalsAreRewritten(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		r := signalled(t, p, opts{args: []string{"exec", "--signals", "TERM:QUIT, USR1:0, RTMIN+3:TERM, HUP:USR2", "--"}})
-		r.signal(syscall.SIGUSR1) // dropped
+	everywhere(t, func(t *testing.T, p stage.Place) {
+		r := signalled(t, p, stage.Story{Words: []string{"exec", "--signals", "TERM:QUIT, USR1:0, RTMIN+3:TERM, HUP:USR2", "--"}})
+		r.Signal(syscall.SIGUSR1) // dropped
 		for from, to := range map[syscall.Signal]syscall.Signal{
 			syscall.SIGTERM: syscall.SIGQUIT, 37: syscall.SIGTERM, syscall.SIGHUP: syscall.SIGUSR2, syscall.SIGINT: syscall.SIGINT,
 		} {
-			r.signal(from)
-			r.waitFor(got(to))
+			r.Signal(from)
+			r.Says(got(to), 1)
 		}
-		r.hangUp()
-		r.wantExit(0)
-		if n := strings.Count(r.stdout.String(), "got "); n != 4 {
+		r.HangUp()
+		r.WantExit(0)
+		if n := strings.Count(r.Stdout.String(), "got "); n != 4 {
 			t.Errorf("%d signals arrived, not 4\n%s", n, r)
 		}
 	})
@@ -141,21 +137,21 @@ func TestSignalsAreRewritten(t *testing.T) {
 // The signals go to the command alone: its children are its own affair, as
 // celery's running tasks are.
 func TestSignalsGoToTheCommandAlone(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		r := start(t, p, opts{stdin: true, args: sh(`
+	everywhere(t, func(t *testing.T, p stage.Place) {
+		r := start(t, p, stage.Story{Talk: true, Words: sh(`
 			exec 3<&0 # the background's stdin is /dev/null
 			sh -c 'trap "echo child heard it" TERM; echo child ready; read x; echo child ends' <&3 &
 			trap 'echo parent heard it' TERM
 			echo parent ready
 			wait; wait
 			exit 4`)})
-		r.waitFor("child ready")
-		r.waitFor("parent ready")
-		r.signal(syscall.SIGTERM)
-		r.waitFor("parent heard it")
-		r.hangUp()
-		r.wantExit(4)
-		if strings.Contains(r.stdout.String(), "child heard it") {
+		r.Says("child ready", 1)
+		r.Says("parent ready", 1)
+		r.Signal(syscall.SIGTERM)
+		r.Says("parent heard it", 1)
+		r.HangUp()
+		r.WantExit(4)
+		if strings.Contains(r.Stdout.String(), "child heard it") {
 			t.Errorf("the child was signalled as well\n%s", r)
 		}
 	})
@@ -171,26 +167,25 @@ func TestTERMAtAnyInstantOfTheStart(t *testing.T) {
 	for i := range 12000 {
 		fmt.Fprintf(&b, "VARIABLE_%05d='a value of ${HOME:-nobody}'\n", i)
 	}
-	write(t, slow, ".env", b.String(), 0o600)
+	stage.Write(t, slow, ".env", b.String(), 0o600)
 	for _, test := range []struct {
 		name   string
-		o      opts
+		o      stage.Story
 		within time.Duration
 		want   []int
 	}{
-		{"a command that dies of it", opts{args: []string{"sleep", "1000"}}, 20 * time.Millisecond, []int{143}},
-		{"a command with a code of its own", opts{args: sh(`trap 'exit 7' TERM; sleep 1000 & wait`)}, 20 * time.Millisecond, []int{7, 143}},
-		{"a slow start", opts{args: []string{"sleep", "1000"}, dir: slow}, 100 * time.Millisecond, []int{143}},
+		{"a command that dies of it", stage.Story{Words: []string{"sleep", "1000"}}, 20 * time.Millisecond, []int{143}},
+		{"a command with a code of its own", stage.Story{Words: sh(`trap 'exit 7' TERM; sleep 1000 & wait`)}, 20 * time.Millisecond, []int{7, 143}},
+		{"a slow start", stage.Story{Words: []string{"sleep", "1000"}, Dir: slow}, 100 * time.Millisecond, []int{143}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			everywhere(t, func(t *testing.T, p place) {
+			everywhere(t, func(t *testing.T, p stage.Place) {
 				codes := map[int]int{}
 				for range 35 {
 					r := start(t, p, test.o)
-					<-time.After(10*time.Millisecond + randomUpTo(test.within))
-					r.hasRun(10 * time.Millisecond)
-					r.signal(syscall.SIGTERM)
-					code := r.exit()
+					r.AnyInstant(test.within)
+					r.Signal(syscall.SIGTERM)
+					code := r.Exit()
 					if codes[code]++; !slices.Contains(test.want, code) {
 						t.Errorf("code %d, not one of %v\n%s", code, test.want, r)
 					}
@@ -200,29 +195,3 @@ func TestTERMAtAnyInstantOfTheStart(t *testing.T) {
 		})
 	}
 }
-
-// hasRun waits until the binary has really run for so long since its exec, or
-// has started its command: on a busy machine ten milliseconds may pass without
-// one of them being ours.
-func (r *running) hasRun(wanted time.Duration) {
-	r.t.Helper()
-	r.eventually("it has run", func() bool {
-		ran, started := r.usage()
-		return started || ran-r.before >= wanted
-	})
-}
-
-// usage is the time that the binary's threads have had on a processor, the
-// stage's included, and whether it has a child.
-func (r *running) usage() (ran time.Duration, started bool) {
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", r.pid))
-	for _, thread := range threads {
-		var ns int64
-		_, _ = fmt.Sscan(read(r.t, thread+"/schedstat"), &ns)
-		ran += time.Duration(ns)
-		started = started || read(r.t, thread+"/children") != ""
-	}
-	return ran, started
-}
-
-func randomUpTo(d time.Duration) time.Duration { return rand.N(d) }

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // When the command has ended, what it has left behind is ended as well: as PID 1
@@ -33,26 +35,37 @@ func behind(launch string, scripts ...string) []string {
 // ours to end: a daemon has left the group.
 var launches = []struct {
 	name, with string
-	places     []place
+	places     []stage.Place
 }{
-	{"a child", "", []place{asInit, besideInit}},
-	{"a daemon", "setsid", []place{asInit}},
+	{"a child", "", []stage.Place{stage.AsInit, stage.BesideInit}},
+	{"a daemon", "setsid", []stage.Place{stage.AsInit}},
+}
+
+// in tells one of several stories in the places where it holds.
+func in(t *testing.T, name string, places []stage.Place, story func(t *testing.T, p stage.Place)) {
+	t.Helper()
+	for _, p := range places {
+		t.Run(name+" as "+p.String(), func(t *testing.T) {
+			t.Parallel()
+			story(t, p)
+		})
+	}
 }
 
 func TestWhatTheCommandLeavesBehindMayCleanUp(t *testing.T) {
 	for _, launch := range launches {
-		in(t, launch.name, launch.places, func(t *testing.T, p place) {
+		in(t, launch.name, launch.places, func(t *testing.T, p stage.Place) {
 			pipe, file := newFifo(t), filepath.Join(t.TempDir(), "file")
-			r := start(t, p, opts{args: behind(launch.with, tidy), stdin: true, env: []string{"fifo=" + pipe.path, "file=" + file}})
-			r.waitFor("tidy ready")
-			r.hangUp()
-			r.waitFor("cleaning")
+			r := start(t, p, stage.Story{Words: behind(launch.with, tidy), Talk: true, Env: []string{"fifo=" + pipe.path, "file=" + file}})
+			r.Says("tidy ready", 1)
+			r.HangUp()
+			r.Says("cleaning", 1)
 			pipe.tell("go")
-			r.wantExit(6)
-			if text := read(t, file); text != "done\n" {
+			r.WantExit(6)
+			if text := stage.Read(t, file); text != "done\n" {
 				t.Errorf("the clean-up was cut short, the file has %q\n%s", text, r)
 			}
-			r.wantEmpty()
+			r.WantEmpty()
 		})
 	}
 }
@@ -61,25 +74,25 @@ func TestWhatTheCommandLeavesBehindMayCleanUp(t *testing.T) {
 // left the group lives on, as it does under a shell.
 func TestADaemonLivesOnBesideAnotherInit(t *testing.T) {
 	t.Parallel()
-	r := start(t, besideInit, opts{args: behind("setsid", stubborn), stdin: true})
-	r.waitFor("stubborn ready")
-	r.hangUp()
-	r.wantExit(6)
-	if len(r.find("stubborn ready")) != 1 {
+	r := start(t, stage.BesideInit, stage.Story{Words: behind("setsid", stubborn), Talk: true})
+	r.Says("stubborn ready", 1)
+	r.HangUp()
+	r.WantExit(6)
+	if len(r.Find("stubborn ready")) != 1 {
 		t.Errorf("the daemon is gone\n%s", r)
 	}
 }
 
 func TestWhatIgnoresTERMIsKilledAtTheGrace(t *testing.T) {
 	for _, launch := range launches {
-		in(t, launch.name, launch.places, func(t *testing.T, p place) {
-			r := start(t, p, opts{
-				args: append([]string{"exec", "--grace", "700ms", "--"}, behind(launch.with, stubborn, stubborn)...), stdin: true,
+		in(t, launch.name, launch.places, func(t *testing.T, p stage.Place) {
+			r := start(t, p, stage.Story{
+				Words: append([]string{"exec", "--grace", "700ms", "--"}, behind(launch.with, stubborn, stubborn)...), Talk: true,
 			})
-			r.waitForN("stubborn ready", 2)
+			r.Says("stubborn ready", 2)
 			asked := time.Now()
-			r.hangUp()
-			r.wantExit(6)
+			r.HangUp()
+			r.WantExit(6)
 			took := time.Since(asked)
 			if took < 700*time.Millisecond {
 				t.Errorf("killed after %s, before the grace was over", took)
@@ -87,7 +100,7 @@ func TestWhatIgnoresTERMIsKilledAtTheGrace(t *testing.T) {
 			if took > 20*time.Second {
 				t.Errorf("killed after %s: the grace is 700 ms", took)
 			}
-			r.wantEmpty()
+			r.WantEmpty()
 		})
 	}
 }
@@ -97,29 +110,29 @@ func TestWhatIgnoresTERMIsKilledAtTheGrace(t *testing.T) {
 func TestControlTheKernelLetsNobodyCleanUp(t *testing.T) {
 	t.Parallel()
 	pipe, file := newFifo(t), filepath.Join(t.TempDir(), "file")
-	r := start(t, asInit, opts{path: "/bin/sh", args: behind("", tidy)[1:], stdin: true, env: []string{"fifo=" + pipe.path, "file=" + file}})
-	r.waitFor("tidy ready")
-	r.hangUp()
-	r.wantExit(6)
-	if strings.Contains(r.stdout.String(), "cleaning") || read(t, file) != "" {
+	r := start(t, stage.AsInit, stage.Story{Program: "/bin/sh", Words: behind("", tidy)[1:], Talk: true, Env: []string{"fifo=" + pipe.path, "file=" + file}})
+	r.Says("tidy ready", 1)
+	r.HangUp()
+	r.WantExit(6)
+	if strings.Contains(r.Stdout.String(), "cleaning") || stage.Read(t, file) != "" {
 		t.Errorf("it did clean up: the tests above prove nothing\n%s", r)
 	}
 }
 
 // A second TERM during the sweep must not end us before the others.
 func TestASignalDuringTheSweepCutsNothingShort(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
+	everywhere(t, func(t *testing.T, p stage.Place) {
 		pipe, file := newFifo(t), filepath.Join(t.TempDir(), "file")
-		r := start(t, p, opts{args: behind("", tidy), stdin: true, env: []string{"fifo=" + pipe.path, "file=" + file}})
-		r.waitFor("tidy ready")
-		r.hangUp()
-		r.waitFor("cleaning")
+		r := start(t, p, stage.Story{Words: behind("", tidy), Talk: true, Env: []string{"fifo=" + pipe.path, "file=" + file}})
+		r.Says("tidy ready", 1)
+		r.HangUp()
+		r.Says("cleaning", 1)
 		for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, 64} {
-			r.signal(s)
+			r.Signal(s)
 		}
 		pipe.tell("go")
-		r.wantExit(6)
-		if text := read(t, file); text != "done\n" {
+		r.WantExit(6)
+		if text := stage.Read(t, file); text != "done\n" {
 			t.Errorf("the clean-up was cut short\n%s", r)
 		}
 	})
@@ -127,20 +140,20 @@ func TestASignalDuringTheSweepCutsNothingShort(t *testing.T) {
 
 // What is stopped cannot hear TERM before CONT.
 func TestAStoppedProcessIsWokenToEnd(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
+	everywhere(t, func(t *testing.T, p stage.Place) {
 		file := filepath.Join(t.TempDir(), "file")
-		r := start(t, p, opts{
-			args: behind("", `trap 'echo done >"$file"; exit' TERM; echo sleeper ready; kill -STOP $$; while :; do sleep 1000; done`),
-			env:  []string{"file=" + file}, stdin: true,
+		r := start(t, p, stage.Story{
+			Words: behind("", `trap 'echo done >"$file"; exit' TERM; echo sleeper ready; kill -STOP $$; while :; do sleep 1000; done`),
+			Env:   []string{"file=" + file}, Talk: true,
 		})
-		r.waitFor("sleeper ready")
-		r.eventually("it is stopped", func() bool {
-			found := r.find("sleeper ready")
-			return len(found) == 2 && (found[0].state == "T" || found[1].state == "T") || len(found) == 1 && found[0].state == "T"
+		r.Says("sleeper ready", 1)
+		r.Until("it is stopped", func() bool {
+			found := r.Find("sleeper ready")
+			return len(found) == 2 && (found[0].State == "T" || found[1].State == "T") || len(found) == 1 && found[0].State == "T"
 		})
-		r.hangUp()
-		r.wantExit(6)
-		if text := read(t, file); text != "done\n" {
+		r.HangUp()
+		r.WantExit(6)
+		if text := stage.Read(t, file); text != "done\n" {
 			t.Errorf("it was not woken\n%s", r)
 		}
 	})
@@ -148,13 +161,13 @@ func TestAStoppedProcessIsWokenToEnd(t *testing.T) {
 
 // Ends by a signal are the command's code too, whoever is left.
 func TestTheSweepDoesNotTouchTheCode(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		r := start(t, p, opts{args: append([]string{"exec", "--grace", "100ms"}, sh(`trap '' TERM; sleep 1000 & kill -KILL $$`)...)})
-		r.wantExit(137)
-		r.wantEmpty()
-		r = start(t, p, opts{args: sh("sleep 1000 & exit 0")})
-		r.wantExit(0)
-		r.wantEmpty()
+	everywhere(t, func(t *testing.T, p stage.Place) {
+		r := start(t, p, stage.Story{Words: append([]string{"exec", "--grace", "100ms"}, sh(`trap '' TERM; sleep 1000 & kill -KILL $$`)...)})
+		r.WantExit(137)
+		r.WantEmpty()
+		r = start(t, p, stage.Story{Words: sh("sleep 1000 & exit 0")})
+		r.WantExit(0)
+		r.WantEmpty()
 	})
 }
 
@@ -162,10 +175,10 @@ const crowd = 500
 
 // Orphans come to us and are reaped while the command runs.
 func TestOrphansAreReapedWhileTheCommandRuns(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
+	everywhere(t, func(t *testing.T, p stage.Place) {
 		// Each orphan outlives its parent: it waits for the FIFO's end.
 		pipe := newFifo(t)
-		r := start(t, p, opts{stdin: true, env: []string{"fifo=" + pipe.path}, args: sh(fmt.Sprintf(`
+		r := start(t, p, stage.Story{Talk: true, Env: []string{"fifo=" + pipe.path}, Words: sh(fmt.Sprintf(`
 			exec 4<>"$fifo"
 			i=0
 			while [ $i -lt %d ]; do (sh -c 'read x' <&4 4<&- &); i=$((i+1)); done
@@ -176,35 +189,35 @@ func TestOrphansAreReapedWhileTheCommandRuns(t *testing.T) {
 			echo all told
 			read x
 			exit 3`, crowd, crowd))})
-		r.waitFor("all there")
-		r.say("\n")
-		r.waitFor("all told")
-		r.eventually("nothing is left beside the command", func() bool { return len(r.processes()) == 1 })
-		if left := r.processes(); left[0].state == "Z" {
+		r.Says("all there", 1)
+		r.Say("\n")
+		r.Says("all told", 1)
+		r.Until("nothing is left beside the command", func() bool { return len(r.Processes()) == 1 })
+		if left := r.Processes(); left[0].State == "Z" {
 			t.Errorf("a zombie: %v", left)
 		}
-		r.say("\n")
-		r.wantExit(3)
-		r.wantEmpty()
+		r.Say("\n")
+		r.WantExit(3)
+		r.WantEmpty()
 	})
 }
 
 // The control: an init that does not reap has the zombies.
 func TestControlAShellLeavesZombies(t *testing.T) {
 	t.Parallel()
-	r := start(t, asInit, opts{path: self, args: []string{"negligent", "20"}, stdin: true})
-	r.waitFor("ready")
-	r.eventually("the orphans are zombies", func() bool {
+	r := start(t, stage.AsInit, stage.Story{Program: stage.Self, Words: []string{"negligent", "20"}, Talk: true})
+	r.Says("ready", 1)
+	r.Until("the orphans are zombies", func() bool {
 		zombies := 0
-		for _, p := range r.processes() {
-			if p.state == "Z" && p.parent == 1 {
+		for _, p := range r.Processes() {
+			if p.State == "Z" && p.Parent == 1 {
 				zombies++
 			}
 		}
 		return zombies == 20
 	})
-	r.hangUp()
-	r.wantExit(0)
+	r.HangUp()
+	r.WantExit(0)
 }
 
 // negligentRole starts children that leave an orphan each, and waits for the

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -114,4 +116,38 @@ func Read(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// Component is a copy of the reference component in src, without what a checkout
+// holds beside the code.
+func Component(t *testing.T) (dir string) {
+	t.Helper()
+	dir = Folder(t)
+	src := os.DirFS(filepath.Join("..", "..", "src"))
+	err := fs.WalkDir(src, ".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case path == "var" || path == "static_root" || path == ".env" || d.Name() == "__pycache__" || strings.HasPrefix(path, "db.sqlite3"):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(dir, path), 0o755)
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		text, err := fs.ReadFile(src, path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, path), text, info.Mode().Perm())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

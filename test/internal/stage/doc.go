@@ -33,6 +33,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -88,6 +89,12 @@ func prepare(dir string, parallel int) (err error) {
 	if parallel > 0 {
 		if err := flag.Set("test.parallel", strconv.Itoa(parallel)); err != nil {
 			return err
+		}
+	}
+	// What is ignored here, as by nohup, is not to be inherited by the stories.
+	for number := syscall.Signal(1); number <= 64; number++ {
+		if signal.Ignored(number) {
+			signal.Notify(make(chan os.Signal, 1), number)
 		}
 	}
 	if err := noNamespaces(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,7 +39,7 @@ func StatusOf(pid int) map[string]string {
 }
 
 // Processes lists what is in the namespace, zombies included, but for the binary
-// and the init beside it.
+// and the init beside it, by their numbers inside.
 func (r *Running) Processes() []Process {
 	entries, err := os.ReadDir("/proc")
 	if err != nil || r.space == "" {
@@ -81,6 +82,7 @@ func (r *Running) Processes() []Process {
 		p.Parent = parent
 		known = append(known, p)
 	}
+	slices.SortFunc(known, func(a, b Process) int { return a.Inside - b.Inside })
 	return known
 }
 
@@ -103,6 +105,17 @@ func (r *Running) Await(n int, command string) (found []Process) {
 		return len(found) == n
 	})
 	return found
+}
+
+// Kill signals the process that has this number inside.
+func (r *Running) Kill(inside int, s syscall.Signal) {
+	r.t.Helper()
+	all := r.Processes()
+	i := slices.IndexFunc(all, func(p Process) bool { return p.Inside == inside })
+	if i < 0 {
+		r.t.Fatalf("no process %d\n%s", inside, r)
+	}
+	all[i].Kill(s)
 }
 
 // WantEmpty checks that the binary has left nobody behind. As PID 1 the kernel
