@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/codeontap/entrypoint/internal/kms/kmstest"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // report is the JSON of check, as interface.md promises it.
@@ -29,11 +30,11 @@ type ciphertext struct {
 	Damage     string `json:"damage"`
 }
 
-func reportOf(t *testing.T, r *running) report {
+func reportOf(t *testing.T, r *stage.Running) report {
 	t.Helper()
-	r.exit()
+	r.Exit()
 	var out report
-	d := json.NewDecoder(strings.NewReader(r.stdout.String()))
+	d := json.NewDecoder(strings.NewReader(r.Stdout.String()))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&out); err != nil {
 		t.Fatalf("not the JSON that is promised: %v\n%s", err, r)
@@ -43,12 +44,12 @@ func reportOf(t *testing.T, r *running) report {
 
 // Nothing to say is said in one word, and lists are lists.
 func TestCheckOfNothing(t *testing.T) {
-	r := run(t, given{args: []string{"check"}})
-	r.wantExit(0)
-	r.wantOut("ok\n")
-	r = run(t, given{args: []string{"check", "--json"}})
-	r.wantExit(0)
-	r.wantOut(`{"problems":[],"ciphertexts":[]}` + "\n")
+	r := run(t, stage.Story{Words: []string{"check"}})
+	r.WantExit(0)
+	r.WantOut("ok\n")
+	r = run(t, stage.Story{Words: []string{"check", "--json"}})
+	r.WantExit(0)
+	r.WantOut(`{"problems":[],"ciphertexts":[]}` + "\n")
 }
 
 func TestCheckAsksAboutEveryCiphertext(t *testing.T) {
@@ -63,8 +64,8 @@ func TestCheckAsksAboutEveryCiphertext(t *testing.T) {
 		"A_CURRENT="+seal("twenty characters..."), "B_OLDER="+kmstest.Text(kmstest.Older, arn, "older", 1), "C_2014="+kmstest.Text(kmstest.Year2014, arn, "2014", 1),
 		"D_OTHER_KEY="+sealUnder("another", "x"), "E_CUT="+base64.StdEncoding.EncodeToString(raw[:len(raw)-3]), "F_SHORT="+base64.StdEncoding.EncodeToString(raw[:60]),
 		"G_BUSY="+base64.StdEncoding.EncodeToString(busy), "H_DISABLED="+base64.StdEncoding.EncodeToString(disabled), "I_PLAIN=postgres")
-	r := run(t, given{args: []string{"check", "--json"}, env: env})
-	r.wantExit(78)
+	r := run(t, stage.Story{Words: []string{"check", "--json"}, Env: env})
+	r.WantExit(78)
 	got := reportOf(t, r)
 	want := []ciphertext{
 		{"A_CURRENT", "current", "a", 20, "ok", ""}, {"B_OLDER", "older", "a", 5, "ok", ""}, {"C_2014", "2014", "a", 4, "ok", ""},
@@ -95,10 +96,10 @@ func TestCheckAsksAboutEveryCiphertext(t *testing.T) {
 		t.Errorf("problems of %v, not of %v\n%s", named, want, r)
 	}
 
-	as := run(t, given{args: []string{"check"}, env: env})
-	as.wantExit(78)
+	as := run(t, stage.Story{Words: []string{"check"}, Env: env})
+	as.WantExit(78)
 	for _, line := range []string{"A_CURRENT: ok, current layout, key a, 20 bytes of plaintext", "D_OTHER_KEY: access denied", "F_SHORT", "G_BUSY: no good answer"} {
-		if !strings.Contains(as.stdout.String(), line) {
+		if !strings.Contains(as.Stdout.String(), line) {
 			t.Errorf("the text does not say %q\n%s", line, as)
 		}
 	}
@@ -108,19 +109,19 @@ func TestCheckAsksAboutEveryCiphertext(t *testing.T) {
 func TestCheckOffline(t *testing.T) {
 	k := newKMS(t)
 	good := append(k.env, "SECRET="+seal("sixteen letters."), "MARKED=kms+base64:"+base64.StdEncoding.EncodeToString([]byte("an emulator's")))
-	r := run(t, given{args: []string{"check", "--offline", "--json"}, env: good})
-	r.wantExit(0)
+	r := run(t, stage.Story{Words: []string{"check", "--offline", "--json"}, Env: good})
+	r.WantExit(0)
 	want := []ciphertext{{Variable: "MARKED", Generation: "unknown", Result: "not asked"}, {"SECRET", "current", "a", 16, "not asked", ""}}
 	if diff := cmp.Diff(want, reportOf(t, r).Ciphertexts); diff != "" {
 		t.Errorf("ciphertexts (-want +got):\n%s", diff)
 	}
-	text := run(t, given{args: []string{"check", "--offline"}, env: good})
-	text.wantExit(0)
-	text.wantOut("ciphertext  MARKED: not asked\nciphertext  SECRET: not asked, current layout, key a, 16 bytes of plaintext\nok\n")
+	text := run(t, stage.Story{Words: []string{"check", "--offline"}, Env: good})
+	text.WantExit(0)
+	text.WantOut("ciphertext  MARKED: not asked\nciphertext  SECRET: not asked, current layout, key a, 16 bytes of plaintext\nok\n")
 
-	damaged := run(t, given{args: []string{"check", "--offline"}, env: append(good, "BAD=kms+base64:???")})
-	damaged.wantExit(78)
-	if !strings.Contains(damaged.stdout.String(), "BAD: what follows the marker is not base64") {
+	damaged := run(t, stage.Story{Words: []string{"check", "--offline"}, Env: append(good, "BAD=kms+base64:???")})
+	damaged.WantExit(78)
+	if !strings.Contains(damaged.Stdout.String(), "BAD: what follows the marker is not base64") {
 		t.Errorf("the damage is not told\n%s", damaged)
 	}
 	if len(k.Calls()) > 0 {
@@ -132,7 +133,7 @@ func TestCheckOffline(t *testing.T) {
 // 78 wins.
 func TestTheCodesOfCheck(t *testing.T) {
 	k := newKMS(t)
-	with := func(env []string, more ...string) []string { return join(env, more) }
+	with := func(env []string, more ...string) []string { return slices.Concat(env, more) }
 	away := append(awsEnvironment("http://127.0.0.1:1"), "SECRET="+seal("x"), "ENTRYPOINT_DECRYPT_TIMEOUT=500ms")
 	for name, test := range map[string]struct {
 		env  []string
@@ -162,30 +163,30 @@ func TestTheCodesOfCheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k.Script([]byte("long"), kmstest.Plaintext(arn, strings.Repeat("x", 140000)))
 			k.Script([]byte("nul"), kmstest.Plaintext(arn, "a\x00b"))
-			r := run(t, given{args: []string{"check"}, env: test.env})
-			r.wantExit(test.code)
-			if !strings.Contains(r.stdout.String(), test.say) {
+			r := run(t, stage.Story{Words: []string{"check"}, Env: test.env})
+			r.WantExit(test.code)
+			if !strings.Contains(r.Stdout.String(), test.say) {
 				t.Errorf("stdout does not say %q\n%s", test.say, r)
 			}
-			as := run(t, given{args: []string{"check", "--json"}, env: test.env})
-			as.wantExit(test.code)
+			as := run(t, stage.Story{Words: []string{"check", "--json"}, Env: test.env})
+			as.WantExit(test.code)
 			if got := reportOf(t, as); test.code != 0 && len(got.Problems) == 0 {
 				t.Errorf("no problem\n%s", as)
 			}
 		})
 	}
-	run(t, given{args: []string{"check", "words"}}).wantExit(64)
-	run(t, given{args: []string{"check", "--grace", "soon"}}).wantExit(64)
+	run(t, stage.Story{Words: []string{"check", "words"}}).WantExit(64)
+	run(t, stage.Story{Words: []string{"check", "--grace", "soon"}}).WantExit(64)
 }
 
 // The Django set is demanded where a manage.py stands, and only there.
 func TestCheckDemandsTheDjangoSetOfDjango(t *testing.T) {
-	r := run(t, given{args: []string{"check"}, dir: django(t)})
-	r.wantExit(78)
-	if !strings.Contains(r.stdout.String(), "DJANGO_SECRET_KEY is required unless DJANGO_DEBUG is true") {
+	r := run(t, stage.Story{Words: []string{"check"}, Dir: django(t)})
+	r.WantExit(78)
+	if !strings.Contains(r.Stdout.String(), "DJANGO_SECRET_KEY is required unless DJANGO_DEBUG is true") {
 		t.Errorf("the key is not demanded\n%s", r)
 	}
-	run(t, given{args: []string{"check"}}).wantExit(0)
+	run(t, stage.Story{Words: []string{"check"}}).WantExit(0)
 }
 
 // Whatever is wrong is in one list, each with its set, variable and what is
@@ -193,15 +194,15 @@ func TestCheckDemandsTheDjangoSetOfDjango(t *testing.T) {
 func TestCheckListsEverythingAtOnce(t *testing.T) {
 	k := newKMS(t)
 	env, said := violated()
-	env = join(env, k.env, []string{"SECRET=" + sealUnder("another", "x"), "ENTRYPOINT_DRAIN=later", "COUCHDB_PASSWORD_FILE=/no/such"})
-	r := run(t, given{args: []string{"check"}, env: env, dir: django(t)})
-	r.wantExit(78)
+	env = slices.Concat(env, k.env, []string{"SECRET=" + sealUnder("another", "x"), "ENTRYPOINT_DRAIN=later", "COUCHDB_PASSWORD_FILE=/no/such"})
+	r := run(t, stage.Story{Words: []string{"check"}, Env: env, Dir: django(t)})
+	r.WantExit(78)
 	for _, text := range append(said, "SECRET: access denied", "ENTRYPOINT_DRAIN", "COUCHDB_PASSWORD_FILE") {
-		if !strings.Contains(r.stdout.String(), text) {
+		if !strings.Contains(r.Stdout.String(), text) {
 			t.Errorf("it does not say %q\n%s", text, r)
 		}
 	}
-	for _, p := range reportOf(t, run(t, given{args: []string{"check", "--json"}, env: env, dir: django(t)})).Problems {
+	for _, p := range reportOf(t, run(t, stage.Story{Words: []string{"check", "--json"}, Env: env, Dir: django(t)})).Problems {
 		if p.Set == "" || p.Problem == "" {
 			t.Errorf("a problem without set or words: %+v", p)
 		}
@@ -210,9 +211,9 @@ func TestCheckListsEverythingAtOnce(t *testing.T) {
 
 // A pipe that is closed early, as by head: no trace, no hang.
 func TestCheckIntoAClosedPipe(t *testing.T) {
-	r := run(t, given{args: []string{"check"}, wrap: []string{"sh", "-c", `{ "$0" "$@"; echo "code $?" >&2; } | true`}})
-	r.exit()
-	if strings.Contains(r.stderr.String(), "code 70") || strings.Contains(r.stderr.String(), "code 2\n") {
+	r := run(t, stage.Story{Words: []string{"check"}, Wrap: []string{"sh", "-c", `{ "$0" "$@"; echo "code $?" >&2; } | true`}})
+	r.Exit()
+	if strings.Contains(r.Stderr.String(), "code 70") || strings.Contains(r.Stderr.String(), "code 2\n") {
 		t.Errorf("%s", r)
 	}
 }

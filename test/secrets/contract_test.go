@@ -3,13 +3,15 @@ package secrets
 import (
 	"strings"
 	"testing"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // django is an application's folder whose manage.py holds a mode's run to the
 // contract; its mode has a script, so nothing of Django runs.
 func django(t *testing.T) string {
 	t.Helper()
-	dir := shortFolder(t)
+	dir := stage.Folder(t)
 	write(t, dir, "manage.py", "")
 	write(t, dir, "container-web.sh", "#!/bin/sh\necho started\nexec sleep 600\n")
 	write(t, dir, "container-task.sh", "#!/bin/sh\necho started\n")
@@ -51,11 +53,11 @@ func violated() (env, said []string) {
 func TestAModesRunIsRefused(t *testing.T) {
 	env, said := violated()
 	for _, words := range [][]string{{}, {"run"}, {"--mode", "TASK", "--task", "check"}} {
-		r := run(t, given{args: words, dir: django(t), env: env})
-		r.wantExit(78)
-		r.wantOut("")
-		r.wantSaid(said...)
-		for line := range strings.Lines(r.stderr.String()) {
+		r := run(t, stage.Story{Words: words, Dir: django(t), Env: env})
+		r.WantExit(78)
+		r.WantOut("")
+		r.WantSaid(said...)
+		for line := range strings.Lines(r.Stderr.String()) {
 			if !strings.HasPrefix(line, "entrypoint: error: cannot start: ") && !strings.Contains(line, "did you mean") {
 				t.Errorf("an odd line: %s", line)
 			}
@@ -66,11 +68,11 @@ func TestAModesRunIsRefused(t *testing.T) {
 // A command is warned and started.
 func TestACommandIsWarned(t *testing.T) {
 	env, said := violated()
-	r := run(t, given{args: []string{"run", "--", "echo", "started"}, dir: django(t), env: env})
-	r.wantExit(0)
-	r.wantOut("started\n")
-	r.wantSaid(said...)
-	if strings.Contains(r.stderr.String(), "error") {
+	r := run(t, stage.Story{Words: []string{"run", "--", "echo", "started"}, Dir: django(t), Env: env})
+	r.WantExit(0)
+	r.WantOut("started\n")
+	r.WantSaid(said...)
+	if strings.Contains(r.Stderr.String(), "error") {
 		t.Errorf("it is an error\n%s", r)
 	}
 }
@@ -78,21 +80,21 @@ func TestACommandIsWarned(t *testing.T) {
 // A mode's run without a manage.py is another application's.
 func TestWithoutDjangoAModeIsWarned(t *testing.T) {
 	env, said := violated()
-	dir := shortFolder(t)
+	dir := stage.Folder(t)
 	write(t, dir, "container-task.sh", "#!/bin/sh\necho started\n")
-	r := run(t, given{args: []string{"run", "--mode", "TASK", "--task", "check"}, dir: dir, env: env})
-	r.wantExit(0)
-	r.wantOut("started\n")
-	r.wantSaid(said...)
+	r := run(t, stage.Story{Words: []string{"run", "--mode", "TASK", "--task", "check"}, Dir: dir, Env: env})
+	r.WantExit(0)
+	r.WantOut("started\n")
+	r.WantSaid(said...)
 }
 
 // exec is free.
 func TestExecIsFree(t *testing.T) {
 	env, _ := violated()
-	r := run(t, given{args: []string{"exec", "echo", "started"}, dir: django(t), env: env})
-	r.wantExit(0)
-	r.wantOut("started\n")
-	if text := r.stderr.String(); text != "" {
+	r := run(t, stage.Story{Words: []string{"exec", "echo", "started"}, Dir: django(t), Env: env})
+	r.WantExit(0)
+	r.WantOut("started\n")
+	if text := r.Stderr.String(); text != "" {
 		t.Errorf("it says %s", text)
 	}
 }
@@ -102,20 +104,20 @@ func TestTheContractIsCheckedOnPlaintext(t *testing.T) {
 	k := newKMS(t)
 	env := append(k.env, "DJANGO_SECRET_KEY=x", "DATABASE_HOST="+seal("db"), "DATABASE_NAME=n", "DATABASE_USERNAME=u", "DATABASE_PASSWORD="+seal("p"))
 	task := []string{"run", "--mode", "TASK", "--task", "check"}
-	good := run(t, given{args: task, dir: django(t), env: append(env, "DATABASE_PORT="+seal("5432"))})
-	good.wantExit(0)
-	good.wantOut("started\n")
-	bad := run(t, given{args: task, dir: django(t), env: append(env, "DATABASE_PORT="+seal("no port"))})
-	bad.wantExit(78)
-	bad.wantSaid("DATABASE_PORT is not a port number")
-	if strings.Contains(bad.stderr.String(), "no port") {
+	good := run(t, stage.Story{Words: task, Dir: django(t), Env: append(env, "DATABASE_PORT="+seal("5432"))})
+	good.WantExit(0)
+	good.WantOut("started\n")
+	bad := run(t, stage.Story{Words: task, Dir: django(t), Env: append(env, "DATABASE_PORT="+seal("no port"))})
+	bad.WantExit(78)
+	bad.WantSaid("DATABASE_PORT is not a port number")
+	if strings.Contains(bad.Stderr.String(), "no port") {
 		t.Errorf("the plaintext is repeated\n%s", bad)
 	}
 	// Under keep a value that stays a ciphertext is an error and a start.
-	kept := run(t, given{args: task, dir: django(t), env: append(env, "DATABASE_PORT="+sealUnder("another", "5432"))})
-	kept.wantExit(0)
-	kept.wantOut("started\n")
-	kept.wantSaid("error: cannot decrypt DATABASE_PORT")
+	kept := run(t, stage.Story{Words: task, Dir: django(t), Env: append(env, "DATABASE_PORT="+sealUnder("another", "5432"))})
+	kept.WantExit(0)
+	kept.WantOut("started\n")
+	kept.WantSaid("error: cannot decrypt DATABASE_PORT")
 }
 
 // Under exit nothing of a set in use may stay a ciphertext, though nothing was
@@ -123,14 +125,14 @@ func TestTheContractIsCheckedOnPlaintext(t *testing.T) {
 func TestDecryptOffUnderExit(t *testing.T) {
 	env := []string{"DJANGO_SECRET_KEY=" + seal("x"), "ENTRYPOINT_DECRYPT=off"}
 	task := []string{"run", "--mode", "TASK", "--task", "check"}
-	refused := run(t, given{args: append(task, "--decrypt-failure", "exit"), dir: django(t), env: env})
-	refused.wantExit(78)
-	refused.wantSaid("DJANGO_SECRET_KEY is still a ciphertext")
-	kept := run(t, given{args: task, dir: django(t), env: env})
-	kept.wantExit(0)
-	kept.wantSaid("error: handed on as ciphertexts, because ENTRYPOINT_DECRYPT is off: DJANGO_SECRET_KEY")
-	other := run(t, given{args: append(task, "--decrypt-failure", "exit"), dir: django(t), env: []string{"DJANGO_SECRET_KEY=x", "MINE=" + seal("x"), "ENTRYPOINT_DECRYPT=off"}})
-	other.wantExit(0)
+	refused := run(t, stage.Story{Words: append(task, "--decrypt-failure", "exit"), Dir: django(t), Env: env})
+	refused.WantExit(78)
+	refused.WantSaid("DJANGO_SECRET_KEY is still a ciphertext")
+	kept := run(t, stage.Story{Words: task, Dir: django(t), Env: env})
+	kept.WantExit(0)
+	kept.WantSaid("error: handed on as ciphertexts, because ENTRYPOINT_DECRYPT is off: DJANGO_SECRET_KEY")
+	other := run(t, stage.Story{Words: append(task, "--decrypt-failure", "exit"), Dir: django(t), Env: []string{"DJANGO_SECRET_KEY=x", "MINE=" + seal("x"), "ENTRYPOINT_DECRYPT=off"}})
+	other.WantExit(0)
 }
 
 // The key is required unless debug, as Python reads a boolean.
@@ -143,10 +145,10 @@ func TestTheKeyIsRequiredUnlessDebug(t *testing.T) {
 		{"", 78}, {"DJANGO_DEBUG=False", 78}, {"DJANGO_DEBUG=0", 78}, {"DJANGO_DEBUG=", 78}, {"DJANGO_SECRET_KEY=", 78},
 		{"DJANGO_DEBUG=True", 0}, {"DJANGO_DEBUG=yes", 0}, {"DJANGO_DEBUG=ON", 0}, {"DJANGO_SECRET_KEY=x", 0},
 	} {
-		r := run(t, given{args: task, dir: django(t), env: []string{test.env}})
-		r.wantExit(test.code)
+		r := run(t, stage.Story{Words: task, Dir: django(t), Env: []string{test.env}})
+		r.WantExit(test.code)
 		if test.code != 0 {
-			r.wantSaid("DJANGO_SECRET_KEY is required unless DJANGO_DEBUG is true")
+			r.WantSaid("DJANGO_SECRET_KEY is required unless DJANGO_DEBUG is true")
 		}
 	}
 }

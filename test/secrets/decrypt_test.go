@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/codeontap/entrypoint/internal/kms/kmstest"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // bird is the secret of these stories.
@@ -148,20 +149,20 @@ func (row row) check(t *testing.T, policy string, words ...string) {
 	if row.code == 75 { // KMS is asked until then
 		timeout = "1500ms"
 	}
-	dir := shortFolder(t)
-	r := run(t, given{
-		args: append(words, "--log-level", "debug", "--", "sh", "-c", `printf %s "$SECRET" >got; printf %s "$OTHER" >other`), dir: dir,
-		env: join(k.env, []string{"SECRET=" + row.value, "OTHER=hello", "ENTRYPOINT_DECRYPT_FAILURE=" + policy, "ENTRYPOINT_DECRYPT_TIMEOUT=" + timeout}, row.env),
+	dir := stage.Folder(t)
+	r := run(t, stage.Story{
+		Words: append(words, "--log-level", "debug", "--", "sh", "-c", `printf %s "$SECRET" >got; printf %s "$OTHER" >other`), Dir: dir,
+		Env: slices.Concat(k.env, []string{"SECRET=" + row.value, "OTHER=hello", "ENTRYPOINT_DECRYPT_FAILURE=" + policy, "ENTRYPOINT_DECRYPT_TIMEOUT=" + timeout}, row.env),
 	})
 	canaries := []canary{bird}
-	wantNone(t, canaries, "stdout", r.stdout.String())
-	wantNone(t, canaries, "stderr", r.stderr.String())
+	wantNone(t, canaries, "stdout", r.Stdout.String())
+	wantNone(t, canaries, "stderr", r.Stderr.String())
 	code := 0
 	if policy == "exit" {
 		code = row.code
 	}
-	r.wantExit(code)
-	got, started := read(t, filepath.Join(dir, "got")), isThere(filepath.Join(dir, "got"))
+	r.WantExit(code)
+	got, started := stage.Read(t, filepath.Join(dir, "got")), isThere(filepath.Join(dir, "got"))
 	want := row.value
 	if row.plain {
 		want = bird.text()
@@ -171,30 +172,30 @@ func (row row) check(t *testing.T, policy string, words ...string) {
 		t.Errorf("%s: the application was started: %v\n%s", policy, started, r)
 	case started && got != want:
 		t.Errorf("%s: the application got %d bytes, not the %d that are right\n%s", policy, len(got), len(want), r)
-	case started && read(t, filepath.Join(dir, "other")) != "hello":
+	case started && stage.Read(t, filepath.Join(dir, "other")) != "hello":
 		t.Errorf("%s: OTHER has changed", policy)
 	}
 	if n := len(k.Calls()); n < row.calls || row.calls == 0 && n > 0 {
 		t.Errorf("%s: %d calls to KMS, wanted %d\n%s", policy, n, row.calls, r)
 	}
-	row.checkWords(r, policy)
+	row.checkWords(t, r, policy)
 }
 
 // checkWords looks for the line that says it, and for the variable's name in it.
-func (row row) checkWords(r *running, policy string) {
-	r.t.Helper()
+func (row row) checkWords(t *testing.T, r *stage.Running, policy string) {
+	t.Helper()
 	if row.say == "" {
-		if strings.Contains(r.stderr.String(), "SECRET") {
-			r.t.Errorf("it is spoken about\n%s", r)
+		if strings.Contains(r.Stderr.String(), "SECRET") {
+			t.Errorf("it is spoken about\n%s", r)
 		}
 		return
 	}
-	for line := range strings.Lines(r.stderr.String()) {
+	for line := range strings.Lines(r.Stderr.String()) {
 		if strings.Contains(line, row.say) && strings.Contains(line, "SECRET") && (row.level == "" || strings.HasPrefix(line, "entrypoint: "+row.level+": ")) {
 			return
 		}
 	}
-	r.t.Errorf("%s: no line of level %q names SECRET and says %q\n%s", policy, row.level, row.say, r)
+	t.Errorf("%s: no line of level %q names SECRET and says %q\n%s", policy, row.level, row.say, r)
 }
 
 // The server's certificate: said so, never accepted.
@@ -205,16 +206,16 @@ func TestAnUntrustedCertificate(t *testing.T) {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	value := seal(bird.text())
-	env := join(awsEnvironment(server.URL), []string{"SECRET=" + value, "ENTRYPOINT_DECRYPT_TIMEOUT=5s"})
+	env := slices.Concat(awsEnvironment(server.URL), []string{"SECRET=" + value, "ENTRYPOINT_DECRYPT_TIMEOUT=5s"})
 	story := append([]string{"exec"}, sh(`printf %s "$SECRET"`)...)
 
-	kept := run(t, given{args: story, env: env})
-	kept.wantExit(0)
-	kept.wantOut(value)
-	kept.wantSaid("SECRET", "certificate is not trusted", "AWS_CA_BUNDLE")
-	refused := run(t, given{args: story, env: append(env, "ENTRYPOINT_DECRYPT_FAILURE=exit")})
-	refused.wantExit(75)
-	refused.wantOut("")
+	kept := run(t, stage.Story{Words: story, Env: env})
+	kept.WantExit(0)
+	kept.WantOut(value)
+	kept.WantSaid("SECRET", "certificate is not trusted", "AWS_CA_BUNDLE")
+	refused := run(t, stage.Story{Words: story, Env: append(env, "ENTRYPOINT_DECRYPT_FAILURE=exit")})
+	refused.WantExit(75)
+	refused.WantOut("")
 	if n := len(k.Calls()); n > 0 {
 		t.Errorf("%d requests went to a server that nobody trusts", n)
 	}
@@ -225,9 +226,9 @@ func TestAnUntrustedCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, variable := range []string{"AWS_CA_BUNDLE=", "SSL_CERT_FILE="} {
-		trusted := run(t, given{args: story, env: append(env, "ENTRYPOINT_DECRYPT_FAILURE=exit", variable+bundle)})
-		trusted.wantExit(0)
-		trusted.wantOut(bird.text())
+		trusted := run(t, stage.Story{Words: story, Env: append(env, "ENTRYPOINT_DECRYPT_FAILURE=exit", variable+bundle)})
+		trusted.WantExit(0)
+		trusted.WantOut(bird.text())
 	}
 }
 
@@ -242,21 +243,21 @@ func TestABatchIsNeverHalfAppliedInSilence(t *testing.T) {
 		k := newKMS(t)
 		env := append(k.env, "GOOD="+seal("plain one"), "DENIED="+sealUnder("another", "never"), "TOO="+sealUnder("yet another", "never"))
 		story := append(words, sh(`echo "$GOOD"; case $DENIED$TOO in AQIC*AQIC*) echo kept;; esac`)...)
-		r := run(t, given{args: story, env: env})
-		r.wantExit(0)
-		r.wantOut("plain one\nkept\n")
+		r := run(t, stage.Story{Words: story, Env: env})
+		r.WantExit(0)
+		r.WantOut("plain one\nkept\n")
 		for _, name := range []string{"DENIED", "TOO"} {
 			found := false
-			for line := range strings.Lines(r.stderr.String()) {
+			for line := range strings.Lines(r.Stderr.String()) {
 				found = found || strings.HasPrefix(line, "entrypoint: error: ") && strings.Contains(line, name)
 			}
 			if !found {
 				t.Errorf("no error names %s\n%s", name, r)
 			}
 		}
-		r = run(t, given{args: story, env: append(env, "ENTRYPOINT_DECRYPT_FAILURE=exit")})
-		r.wantExit(78)
-		r.wantOut("")
+		r = run(t, stage.Story{Words: story, Env: append(env, "ENTRYPOINT_DECRYPT_FAILURE=exit")})
+		r.WantExit(78)
+		r.WantOut("")
 	}
 }
 
@@ -267,8 +268,8 @@ func TestAPermanentFailureWinsOverATemporaryOne(t *testing.T) {
 	k.Script(busy, kmstest.Refuse(500, "KMSInternalException", ""))
 	env := append(k.env, "BUSY="+base64.StdEncoding.EncodeToString(busy), "DENIED="+sealUnder("another", "never"),
 		"ENTRYPOINT_DECRYPT_FAILURE=exit", "ENTRYPOINT_DECRYPT_TIMEOUT=500ms")
-	run(t, given{args: []string{"exec", "true"}, env: env}).wantExit(78)
-	run(t, given{args: []string{"exec", "true"}, env: append(env, "DENIED=")}).wantExit(75)
+	run(t, stage.Story{Words: []string{"exec", "true"}, Env: env}).WantExit(78)
+	run(t, stage.Story{Words: []string{"exec", "true"}, Env: append(env, "DENIED=")}).WantExit(75)
 }
 
 // TERM, INT and QUIT while KMS hangs: 143, whatever the policy, and nothing was
@@ -284,12 +285,12 @@ func TestAStopWhileDecrypting(t *testing.T) {
 				if words[0] != "check" {
 					args = append(args, "--", "echo", "started")
 				}
-				r := start(t, given{args: args, env: append(k.env, "SECRET="+seal(bird.text()))})
-				r.waitFor("still decrypting: 1 left")
-				r.signal(s)
-				r.wantExit(143)
-				r.wantOut("")
-				wantNone(t, []canary{bird}, "stderr", r.stderr.String())
+				r := start(t, stage.Story{Words: args, Env: append(k.env, "SECRET="+seal(bird.text()))})
+				r.Says("still decrypting: 1 left", 1)
+				r.Signal(s)
+				r.WantExit(143)
+				r.WantOut("")
+				wantNone(t, []canary{bird}, "stderr", r.Stderr.String())
 			})
 		}
 	}
@@ -299,18 +300,18 @@ func TestAStopWhileDecrypting(t *testing.T) {
 func TestTheEndpointsSayThatItDecrypts(t *testing.T) {
 	k := newKMS(t)
 	k.Script(nil, kmstest.Hang)
-	home := shortFolder(t)
-	r := start(t, given{home: home, args: []string{"run", "--", "true"}, env: append(k.env, "SECRET="+seal(bird.text()))})
-	r.waitFor("still decrypting")
-	status := run(t, given{home: home, args: []string{"status", "--json"}})
-	status.wantExit(0)
-	if !strings.Contains(status.stdout.String(), `"state":"decrypting"`) {
+	home := stage.Folder(t)
+	r := start(t, stage.Story{Home: home, Words: []string{"run", "--", "true"}, Env: append(k.env, "SECRET="+seal(bird.text()))})
+	r.Says("still decrypting", 1)
+	status := run(t, stage.Story{Home: home, Words: []string{"status", "--json"}})
+	status.WantExit(0)
+	if !strings.Contains(status.Stdout.String(), `"state":"decrypting"`) {
 		t.Errorf("status does not say what it does\n%s", status)
 	}
-	run(t, given{home: home, args: []string{"health"}}).wantExit(1)
-	run(t, given{home: home, args: []string{"health", "--live"}}).wantExit(0)
-	r.signal(syscall.SIGTERM)
-	r.wantExit(143)
+	run(t, stage.Story{Home: home, Words: []string{"health"}}).WantExit(1)
+	run(t, stage.Story{Home: home, Words: []string{"health", "--live"}}).WantExit(0)
+	r.Signal(syscall.SIGTERM)
+	r.WantExit(143)
 }
 
 // A session of docker exec sees what the application sees; our own settings
@@ -319,9 +320,9 @@ func TestTheApplicationGetsPlaintextAndNoSettingOfOurs(t *testing.T) {
 	k := newKMS(t)
 	env := append(k.env, "X="+seal("open sesame"), "ENTRYPOINT_KMS_REGION=eu-west-1", "ENTRYPOINT_GRACE=3s", "ENTRYPOINT_ADMIN=off", "ENTRYPOINT_UNKNOWN=1")
 	for _, words := range [][]string{{"exec", "--", "env"}, {"env"}, {"run", "--", "env"}, {"run", "--app-output", "prefix", "--", "env"}} {
-		r := run(t, given{args: words, env: env})
-		r.wantExit(0)
-		out := r.stdout.String()
+		r := run(t, stage.Story{Words: words, Env: env})
+		r.WantExit(0)
+		out := r.Stdout.String()
 		if !strings.Contains(out, "X=open sesame\n") {
 			t.Errorf("it is not decrypted\n%s", r)
 		}
@@ -329,16 +330,16 @@ func TestTheApplicationGetsPlaintextAndNoSettingOfOurs(t *testing.T) {
 			t.Errorf("a setting of ours reached the application\n%s", r)
 		}
 	}
-	r := run(t, given{args: []string{"exec", "--", "sh", "-c", "echo $X"}, env: env})
-	r.wantOut("open sesame\n")
+	r := run(t, stage.Story{Words: []string{"exec", "--", "sh", "-c", "echo $X"}, Env: env})
+	r.WantOut("open sesame\n")
 }
 
 // Equal ciphertexts are asked about once.
 func TestEqualCiphertextsAreAskedOnce(t *testing.T) {
 	k := newKMS(t)
 	value := seal("same")
-	r := run(t, given{args: sh(`echo $A $B $C`), env: append(k.env, "A="+value, "B="+value, "C=kms+base64:"+value)})
-	r.wantOut("same same same\n")
+	r := run(t, stage.Story{Words: sh(`echo $A $B $C`), Env: append(k.env, "A="+value, "B="+value, "C=kms+base64:"+value)})
+	r.WantOut("same same same\n")
 	if n := len(k.Calls()); n != 1 {
 		t.Errorf("%d calls", n)
 	}

@@ -5,10 +5,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // demo starts make demo-kms's script with the binary under test. Its folders are
@@ -17,10 +20,10 @@ func demo(t *testing.T, env ...string) (terminal, string) {
 	t.Helper()
 	repository, err := filepath.Abs(filepath.Join("..", ".."))
 	must(t, err)
-	temp := shortFolder(t)
-	_, port, _ := strings.Cut(freeAddress(t), ":")
-	env = join(env, goCaches(t), []string{"TMPDIR=" + temp, "PORT=" + port, "PATH=" + os.Getenv("PATH")})
-	c := onTerminal(t, given{wrap: []string{"sh", "devops/local/demo-kms.sh"}, dir: repository, env: env})
+	temp := stage.Folder(t)
+	_, port, _ := strings.Cut(stage.FreeAddress(t), ":")
+	env = slices.Concat(env, goCaches(t), []string{"TMPDIR=" + temp, "PORT=" + port, "PATH=" + os.Getenv("PATH")})
+	c := onTerminal(t, stage.Story{Wrap: []string{"sh", "devops/local/demo-kms.sh"}, Dir: repository, Env: env})
 	return c, temp
 }
 
@@ -58,16 +61,16 @@ func wantNothingLeft(t *testing.T, temp string) {
 
 // The whole way, told by what the demonstration prints.
 func TestDemoKMS(t *testing.T) {
-	needRoot(t)
+	stage.NeedRoot(t)
 	t.Parallel()
 	c, temp := demo(t, "DEMO_ONCE=1")
 	select {
-	case <-c.done:
-	case <-time.After(4 * patience):
-		t.Fatalf("no end\n%s\n%s", c.screen, read(t, c.printed))
+	case <-c.Done:
+	case <-time.After(4 * stage.Patience):
+		t.Fatalf("no end\n%s\n%s", c.Stdout, stage.Read(t, c.printed))
 	}
-	c.wantExit(0)
-	out := read(t, c.printed)
+	c.WantExit(0)
+	out := stage.Read(t, c.printed)
 	for _, want := range []string{
 		`(?m)^DATABASE_PASSWORD=kms\+base64:AQIC.*\.\.\.$`,
 		`(?m)^ciphertext  DATABASE_PASSWORD: ok, current layout, key a, 24 bytes of plaintext$`,
@@ -75,7 +78,7 @@ func TestDemoKMS(t *testing.T) {
 		`(?m)^\{'in_use': True, 'reachable': True`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {
-			t.Errorf("it does not show %s\n%s\n%s", want, out, c.screen)
+			t.Errorf("it does not show %s\n%s\n%s", want, out, c.Stdout)
 		}
 	}
 	sums := regexp.MustCompile(`(?m)^([0-9a-f]{64}) `).FindAllStringSubmatch(out, -1)
@@ -88,24 +91,23 @@ func TestDemoKMS(t *testing.T) {
 
 // Ctrl-C ends all of it.
 func TestCtrlCEndsTheDemo(t *testing.T) {
-	needRoot(t)
+	stage.NeedRoot(t)
 	t.Parallel()
 	c, temp := demo(t)
-	deadline := time.After(4 * patience)
+	deadline := time.After(4 * stage.Patience)
 	tick := time.NewTicker(100 * time.Millisecond) // a file tells nobody that it grows
 	defer tick.Stop()
-	for !strings.Contains(read(t, c.printed), "until Ctrl-C") {
+	for !strings.Contains(stage.Read(t, c.printed), "until Ctrl-C") {
 		select {
 		case <-tick.C:
-		case <-c.done:
-			t.Fatalf("ended too early\n%s\n%s", read(t, c.printed), c.screen)
+		case <-c.Done:
+			t.Fatalf("ended too early\n%s\n%s", stage.Read(t, c.printed), c.Stdout)
 		case <-deadline:
-			t.Fatalf("no site\n%s\n%s", read(t, c.printed), c.screen)
+			t.Fatalf("no site\n%s\n%s", stage.Read(t, c.printed), c.Stdout)
 		}
 	}
-	_, err := c.master.WriteString("\x03")
-	must(t, err)
-	c.wantExit(128 + int(syscall.SIGINT))
+	c.Say("\x03")
+	c.WantExit(128 + int(syscall.SIGINT))
 	c.wantRestored()
 	wantNothingLeft(t, temp)
 }

@@ -1,7 +1,6 @@
 package secrets
 
 import (
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -9,12 +8,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
 	"github.com/codeontap/entrypoint/internal/kms/kmstest"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 var typed = canary{"the terminal", "Ty4Hq8Wn2Lc6Tk0P"}
@@ -43,10 +42,10 @@ func TestFromEncryptToRun(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			env := join(k.env, test.env)
-			e := run(t, given{args: slices.Concat([]string{"encrypt"}, test.args, test.names), env: env, stdin: strings.NewReader(test.stdin)})
-			e.wantExit(0)
-			lines := strings.Split(strings.TrimSuffix(e.stdout.String(), "\n"), "\n")
+			env := slices.Concat(k.env, test.env)
+			e := run(t, stage.Story{Words: slices.Concat([]string{"encrypt"}, test.args, test.names), Env: env, Stdin: strings.NewReader(test.stdin)})
+			e.WantExit(0)
+			lines := strings.Split(strings.TrimSuffix(e.Stdout.String(), "\n"), "\n")
 			if len(lines) != len(test.names) {
 				t.Fatalf("%d lines for %d names\n%s", len(lines), len(test.names), e)
 			}
@@ -55,12 +54,12 @@ func TestFromEncryptToRun(t *testing.T) {
 					t.Errorf("line %d is %q", i, line)
 				}
 			}
-			if warned := strings.Contains(e.stderr.String(), "a newline at the end of the value was cut"); warned != test.warns {
+			if warned := strings.Contains(e.Stderr.String(), "a newline at the end of the value was cut"); warned != test.warns {
 				t.Errorf("warned of a newline: %v\n%s", warned, e)
 			}
-			r := run(t, given{args: sh(`printf %s "$ONE$TWO"`), env: join(env, lines, []string{"ENTRYPOINT_DECRYPT_FAILURE=exit"})})
-			r.wantExit(0)
-			r.wantOut(test.values)
+			r := run(t, stage.Story{Words: sh(`printf %s "$ONE$TWO"`), Env: slices.Concat(env, lines, []string{"ENTRYPOINT_DECRYPT_FAILURE=exit"})})
+			r.WantExit(0)
+			r.WantOut(test.values)
 		})
 	}
 }
@@ -96,11 +95,11 @@ func TestWhatCannotBeEncrypted(t *testing.T) {
 				k = newKMS(t)
 				k.Script(nil, test.answer)
 			}
-			r := run(t, given{args: append([]string{"encrypt"}, test.args...), env: join(k.env, []string{"ENTRYPOINT_DECRYPT_TIMEOUT=1s"}, test.env), stdin: strings.NewReader(test.stdin)})
-			r.wantExit(test.code)
-			r.wantOut("")
-			r.wantSaid("error: cannot encrypt", test.say)
-			wantNone(t, []canary{typed}, "stderr", r.stderr.String())
+			r := run(t, stage.Story{Words: append([]string{"encrypt"}, test.args...), Env: slices.Concat(k.env, []string{"ENTRYPOINT_DECRYPT_TIMEOUT=1s"}, test.env), Stdin: strings.NewReader(test.stdin)})
+			r.WantExit(test.code)
+			r.WantOut("")
+			r.WantSaid("error: cannot encrypt", test.say)
+			wantNone(t, []canary{typed}, "stderr", r.Stderr.String())
 		})
 	}
 }
@@ -109,97 +108,69 @@ func TestWhatCannotBeEncrypted(t *testing.T) {
 func TestEncryptIsAllOrNothing(t *testing.T) {
 	k := newKMS(t)
 	k.Script(nil, kmstest.Normal, kmstest.Refuse(400, "AccessDeniedException", ""))
-	r := run(t, given{args: []string{"encrypt", "--key-id", alias, "ONE", "TWO"}, env: k.env, stdin: strings.NewReader("a\nb\n")})
-	r.wantExit(78)
-	r.wantOut("")
+	r := run(t, stage.Story{Words: []string{"encrypt", "--key-id", alias, "ONE", "TWO"}, Env: k.env, Stdin: strings.NewReader("a\nb\n")})
+	r.WantExit(78)
+	r.WantOut("")
 }
 
 // terminal is an encrypt whose input and messages are a terminal; what it prints
 // goes into a file, as a user redirects it.
 type terminal struct {
-	*running
-	master, slave *os.File
-	screen        *tape
-	printed       string
-	before        unix.Termios
+	*stage.Running
+	t       *testing.T
+	printed string
 }
 
-func onTerminal(t *testing.T, g given) terminal {
+func onTerminal(t *testing.T, s stage.Story) terminal {
 	t.Helper()
-	master, slave, err := pty.Open()
-	must(t, err)
-	t.Cleanup(func() { master.Close(); slave.Close() })
-	before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
-	must(t, err)
-	path := filepath.Join(shortFolder(t), "printed")
+	path := filepath.Join(stage.Folder(t), "printed")
 	out, err := os.Create(path)
 	must(t, err)
 	defer out.Close()
-	g.files, g.sid = []*os.File{slave, out, slave}, true
-	c := terminal{running: start(t, g), master: master, slave: slave, screen: newTape(), printed: path, before: *before}
-	go func() { _, _ = io.Copy(c.screen, master) }() // EIO when the terminal is closed
-	return c
+	s.TTY, s.Stdout = true, out
+	return terminal{start(t, s), t, path}
 }
 
-// sees waits until the screen shows the text.
-func (c terminal) sees(text string) {
-	c.t.Helper()
-	deadline := time.After(patience)
-	for {
-		now, more := c.screen.now()
-		if strings.Contains(now, text) {
-			return
-		}
-		select {
-		case <-more:
-		case <-deadline:
-			c.t.Fatalf("the screen does not show %q but %q", text, now)
-		}
-	}
+func modes(t *testing.T, terminal *os.File) unix.Termios {
+	t.Helper()
+	now, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+	must(t, err)
+	return *now
 }
 
 // types writes once the echo is off: what is typed before is the shell's.
 func (c terminal) types(text string) {
 	c.t.Helper()
-	for {
-		now, err := unix.IoctlGetTermios(int(c.slave.Fd()), unix.TCGETS)
-		must(c.t, err)
-		if now.Lflag&unix.ECHO == 0 {
-			break
-		}
-		select {
-		case <-c.done:
-			c.t.Fatalf("ended before its echo was off: %q", c.screen)
-		default:
-		}
-	}
-	_, err := io.WriteString(c.master, text)
-	must(c.t, err)
+	c.Until("the echo is off", func() bool { return modes(c.t, c.TTY).Lflag&unix.ECHO == 0 })
+	c.Say(text)
 }
 
+// wantRestored compares the terminal with a new one.
 func (c terminal) wantRestored() {
 	c.t.Helper()
-	after, err := unix.IoctlGetTermios(int(c.slave.Fd()), unix.TCGETS)
+	master, slave, err := pty.Open()
 	must(c.t, err)
-	if *after != c.before {
-		c.t.Errorf("the terminal is left as %+v, it was %+v", *after, c.before)
+	defer master.Close()
+	defer slave.Close()
+	if after, before := modes(c.t, c.TTY), modes(c.t, slave); after != before {
+		c.t.Errorf("the terminal is left as %+v, it was %+v", after, before)
 	}
 }
 
 // Asked once for each name, nothing of it on the screen.
 func TestEncryptAsksOnATerminalWithoutEcho(t *testing.T) {
 	k := newKMS(t)
-	c := onTerminal(t, given{args: []string{"encrypt", "--key-id", alias, "ONE", "TWO"}, env: k.env})
-	c.sees("ONE (not shown): ")
+	c := onTerminal(t, stage.Story{Words: []string{"encrypt", "--key-id", alias, "ONE", "TWO"}, Env: k.env})
+	c.Says("ONE (not shown): ", 1)
 	c.types(typed.text() + "\n")
-	c.sees("TWO (not shown): ")
+	c.Says("TWO (not shown): ", 1)
 	c.types("second\n")
-	c.wantExit(0)
+	c.WantExit(0)
 	c.wantRestored()
-	wantNone(t, []canary{typed}, "the screen", c.screen.String())
-	lines := strings.Split(strings.TrimSpace(read(t, c.printed)), "\n")
-	r := run(t, given{args: sh(`printf %s "$ONE-$TWO"`), env: join(k.env, lines)})
-	r.wantOut(typed.text() + "-second")
+	wantNone(t, []canary{typed}, "the screen", c.Stdout.String())
+	lines := strings.Split(strings.TrimSpace(stage.Read(t, c.printed)), "\n")
+	r := run(t, stage.Story{Words: sh(`printf %s "$ONE-$TWO"`), Env: slices.Concat(k.env, lines)})
+	r.WantOut(typed.text() + "-second")
 }
 
 // However it ends, the terminal is as it was.
@@ -218,19 +189,19 @@ func TestEncryptLeavesTheTerminalAsItWas(t *testing.T) {
 		"a value":       {"sesame\n", 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := onTerminal(t, given{args: []string{"encrypt", "--key-id", alias, "ONE"}, env: k.env})
-			c.sees("ONE (not shown): ")
+			c := onTerminal(t, stage.Story{Words: []string{"encrypt", "--key-id", alias, "ONE"}, Env: k.env})
+			c.Says("ONE (not shown): ", 1)
 			c.types(test.keys)
 			if test.signal != 0 {
-				c.signal(test.signal)
+				c.Signal(test.signal)
 			}
-			c.wantExit(test.code)
+			c.WantExit(test.code)
 			c.wantRestored()
-			if out := read(t, c.printed); (out != "") != (test.code == 0) {
+			if out := stage.Read(t, c.printed); (out != "") != (test.code == 0) {
 				t.Errorf("it printed %q", out)
 			}
-			if strings.Contains(c.screen.String(), "half a sec") {
-				t.Errorf("the screen shows what was typed: %q", c.screen)
+			if strings.Contains(c.Stdout.String(), "half a sec") {
+				t.Errorf("the screen shows what was typed: %q", c.Stdout)
 			}
 		})
 	}
@@ -239,12 +210,11 @@ func TestEncryptLeavesTheTerminalAsItWas(t *testing.T) {
 // The control: a terminal with its echo on shows what is typed, so the screen
 // above would have shown it.
 func TestControlATerminalEchoes(t *testing.T) {
-	c := onTerminal(t, given{args: []string{"exec", "sh", "-c", "read x; echo got it >&2"}})
-	_, err := io.WriteString(c.master, typed.text()+"\n")
-	must(t, err)
-	c.sees("got it")
-	if !typed.in(c.screen.String()) {
-		t.Errorf("no echo: %q", c.screen)
+	c := onTerminal(t, stage.Story{Words: []string{"exec", "sh", "-c", "read x; echo got it >&2"}})
+	c.Say(typed.text() + "\n")
+	c.Says("got it", 1)
+	if !typed.in(c.Stdout.String()) {
+		t.Errorf("no echo: %q", c.Stdout)
 	}
 }
 
@@ -256,9 +226,9 @@ func TestAStopWhileEncrypting(t *testing.T) {
 		arrived <- struct{}{}
 		kmstest.Hang(s, w, r, call)
 	})
-	r := start(t, given{args: []string{"encrypt", "--key-id", alias, "ONE"}, env: k.env, stdin: strings.NewReader(typed.text())})
+	r := start(t, stage.Story{Words: []string{"encrypt", "--key-id", alias, "ONE"}, Env: k.env, Stdin: strings.NewReader(typed.text())})
 	<-arrived
-	r.signal(syscall.SIGTERM)
-	r.wantExit(143)
-	r.wantOut("")
+	r.Signal(syscall.SIGTERM)
+	r.WantExit(143)
+	r.WantOut("")
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // fromFile is the secret of the stories about files.
@@ -30,18 +32,18 @@ func TestDotenvIsLocalOnly(t *testing.T) {
 		"the environment won": {[]string{"GREETING=environment"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := shortFolder(t)
+			dir := stage.Folder(t)
 			write(t, dir, ".env", "GREETING=dotenv\nSECOND=${GREETING}\n")
-			r := run(t, given{args: sh(`echo "$GREETING $SECOND"`), dir: dir, env: test.env})
-			r.wantExit(0)
+			r := run(t, stage.Story{Words: sh(`echo "$GREETING $SECOND"`), Dir: dir, Env: test.env})
+			r.WantExit(0)
 			switch {
 			case name == "the environment won":
-				r.wantOut("environment environment\n")
+				r.WantOut("environment environment\n")
 			case test.read:
-				r.wantOut("dotenv dotenv\n")
+				r.WantOut("dotenv dotenv\n")
 			default:
-				r.wantOut(" \n")
-				r.wantSaid("not read", ".env", "platform")
+				r.WantOut(" \n")
+				r.WantSaid("not read", ".env", "platform")
 			}
 		})
 	}
@@ -60,18 +62,18 @@ func TestCodeontapDeletesDotenvWhenItRuns(t *testing.T) {
 		{[]string{"check", "--offline"}, false},
 		{[]string{"exec", "true"}, false},
 	} {
-		dir := shortFolder(t)
+		dir := stage.Folder(t)
 		path := write(t, dir, ".env", "A=1\n")
-		r := run(t, given{args: append([]string{test.words[0], "--platform", "codeontap"}, test.words[1:]...), dir: dir})
-		r.wantExit(0)
+		r := run(t, stage.Story{Words: append([]string{test.words[0], "--platform", "codeontap"}, test.words[1:]...), Dir: dir})
+		r.WantExit(0)
 		if isThere(path) == test.deleted {
 			t.Errorf("%v: the file is there: %v\n%s", test.words, !test.deleted, r)
 		}
 	}
 	// Guessed, it is not: no platform looks like this one.
-	dir := shortFolder(t)
+	dir := stage.Folder(t)
 	path := write(t, dir, ".env", "A=1\n")
-	run(t, given{args: []string{"run", "--", "true"}, dir: dir}).wantExit(0)
+	run(t, stage.Story{Words: []string{"run", "--", "true"}, Dir: dir}).WantExit(0)
 	if !isThere(path) {
 		t.Error("deleted on platform local")
 	}
@@ -80,14 +82,14 @@ func TestCodeontapDeletesDotenvWhenItRuns(t *testing.T) {
 // What somebody has mounted is not the image's: a warning, and the application
 // starts.
 func TestCodeontapLeavesAMountedDotenvAlone(t *testing.T) {
-	needRoot(t)
-	dir := shortFolder(t)
+	stage.NeedRoot(t)
+	dir := stage.Folder(t)
 	write(t, dir, ".env", "A=1\n")
-	r := run(t, given{args: []string{"run", "--platform", "codeontap", "--", "echo", "started"}, dir: dir,
-		wrap: []string{"unshare", "--mount", "sh", "-c", `mount --bind .env .env && exec "$0" "$@"`}})
-	r.wantExit(0)
-	r.wantOut("started\n")
-	r.wantSaid("warning: cannot remove .env", "mount")
+	r := run(t, stage.Story{Words: []string{"run", "--platform", "codeontap", "--", "echo", "started"}, Dir: dir,
+		Wrap: []string{"unshare", "--mount", "sh", "-c", `mount --bind .env .env && exec "$0" "$@"`}})
+	r.WantExit(0)
+	r.WantOut("started\n")
+	r.WantSaid("warning: cannot remove .env", "mount")
 	if !isThere(filepath.Join(dir, ".env")) {
 		t.Error("it was deleted")
 	}
@@ -139,33 +141,33 @@ func TestDotenvFiles(t *testing.T) {
 		t.Run(file.name, func(t *testing.T) {
 			t.Parallel()
 			for _, words := range [][]string{{"exec"}, {"run"}} {
-				dir := shortFolder(t)
+				dir := stage.Folder(t)
 				file.make(t, filepath.Join(dir, ".env"))
-				r := run(t, given{args: append(words, sh(`echo "$A $B"`)...), dir: dir})
-				wantNone(t, []canary{fromFile}, "stderr", r.stderr.String())
-				r.wantSaid(file.say...)
-				r.wantOut(file.runs)
+				r := run(t, stage.Story{Words: append(words, sh(`echo "$A $B"`)...), Dir: dir})
+				wantNone(t, []canary{fromFile}, "stderr", r.Stderr.String())
+				r.WantSaid(file.say...)
+				r.WantOut(file.runs)
 				code := 0
 				if file.runs == "" {
 					code = 78
 				}
-				r.wantExit(code)
-				if len(file.say) == 0 && strings.Contains(r.stderr.String(), "warning") {
+				r.WantExit(code)
+				if len(file.say) == 0 && strings.Contains(r.Stderr.String(), "warning") {
 					t.Errorf("it warns\n%s", r)
 				}
 			}
 			// plan and check say it as well, and leave the file alone.
-			dir := shortFolder(t)
+			dir := stage.Folder(t)
 			file.make(t, filepath.Join(dir, ".env"))
 			code := 0
 			if file.runs == "" {
 				code = 78
 			}
 			for _, words := range [][]string{{"plan", "--", "true"}, {"plan", "--reveal", "--json", "--", "true"}, {"check"}, {"check", "--json"}} {
-				r := run(t, given{args: words, dir: dir})
-				r.wantExit(code)
-				wantNone(t, []canary{fromFile}, "the output", r.stdout.String()+r.stderr.String())
-				if file.runs == "" && !strings.Contains(r.stdout.String()+r.stderr.String(), "cannot read .env") {
+				r := run(t, stage.Story{Words: words, Dir: dir})
+				r.WantExit(code)
+				wantNone(t, []canary{fromFile}, "the output", r.Stdout.String()+r.Stderr.String())
+				if file.runs == "" && !strings.Contains(r.Stdout.String()+r.Stderr.String(), "cannot read .env") {
 					t.Errorf("it is not said\n%s", r)
 				}
 				if !isThere(filepath.Join(dir, ".env")) {
@@ -178,7 +180,7 @@ func TestDotenvFiles(t *testing.T) {
 
 // A file that is named has to be there.
 func TestANamedDotenv(t *testing.T) {
-	dir := shortFolder(t)
+	dir := stage.Folder(t)
 	write(t, dir, "other.env", "A=named\n")
 	write(t, dir, ".env", "A=default\n")
 	secret := canary{"the name", "Na7Qz2Rm9Tx4Vb6N"}
@@ -199,10 +201,10 @@ func TestANamedDotenv(t *testing.T) {
 		if test.flag != "" {
 			args = append(args, "--env-file", test.flag)
 		}
-		r := run(t, given{args: append(args, sh("echo $A")...), dir: dir, env: []string{"ENTRYPOINT_ENV_FILE=" + test.variable}})
-		r.wantExit(test.code)
-		r.wantOut(test.out)
-		wantNone(t, []canary{secret}, "stderr", r.stderr.String())
+		r := run(t, stage.Story{Words: append(args, sh("echo $A")...), Dir: dir, Env: []string{"ENTRYPOINT_ENV_FILE=" + test.variable}})
+		r.WantExit(test.code)
+		r.WantOut(test.out)
+		wantNone(t, []canary{secret}, "stderr", r.Stderr.String())
 	}
 }
 
@@ -210,17 +212,17 @@ func TestANamedDotenv(t *testing.T) {
 // only, since who writes that file could have the values sent to himself.
 func TestDotenvHoldsOurSettingsToo(t *testing.T) {
 	k := newKMS(t)
-	dir := shortFolder(t)
+	dir := stage.Folder(t)
 	write(t, dir, ".env", "AWS_ENDPOINT_URL_KMS="+k.url+"\nAWS_REGION=eu-west-1\nAWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b\nENTRYPOINT_LOG_LEVEL=debug\nSECRET="+seal("hello")+"\n")
-	r := run(t, given{args: sh("echo $SECRET $ENTRYPOINT_LOG_LEVEL"), dir: dir})
-	r.wantOut("hello\n")
-	r.wantSaid("entrypoint: debug: ")
+	r := run(t, stage.Story{Words: sh("echo $SECRET $ENTRYPOINT_LOG_LEVEL"), Dir: dir})
+	r.WantOut("hello\n")
+	r.WantSaid("entrypoint: debug: ")
 
 	write(t, dir, ".env", "AWS_ENDPOINT_URL_KMS=http://kms.invalid\nAWS_REGION=eu-west-1\nAWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b\nSECRET="+seal("hello")+"\n")
-	r = run(t, given{args: []string{"exec", "--decrypt-timeout", "300ms", "--decrypt-failure", "exit", "true"}, dir: dir})
-	r.wantExit(75)
-	r.wantSaid("AWS_ENDPOINT_URL_KMS from the .env file is ignored")
-	if strings.Contains(r.stderr.String(), "kms.invalid") {
+	r = run(t, stage.Story{Words: []string{"exec", "--decrypt-timeout", "300ms", "--decrypt-failure", "exit", "true"}, Dir: dir})
+	r.WantExit(75)
+	r.WantSaid("AWS_ENDPOINT_URL_KMS from the .env file is ignored")
+	if strings.Contains(r.Stderr.String(), "kms.invalid") {
 		t.Errorf("the endpoint of the file was asked\n%s", r)
 	}
 }
@@ -228,8 +230,8 @@ func TestDotenvHoldsOurSettingsToo(t *testing.T) {
 // Our settings are never decrypted.
 func TestASettingIsNeverDecrypted(t *testing.T) {
 	k := newKMS(t)
-	r := run(t, given{args: []string{"true"}, env: append(k.env, "ENTRYPOINT_GRACE="+seal("8s"))})
-	r.wantExit(78)
+	r := run(t, stage.Story{Words: []string{"true"}, Env: append(k.env, "ENTRYPOINT_GRACE="+seal("8s"))})
+	r.WantExit(78)
 	if len(k.Calls()) > 0 {
 		t.Error("KMS was asked")
 	}
@@ -265,20 +267,19 @@ func TestXFile(t *testing.T) {
 		t.Run(file.name, func(t *testing.T) {
 			t.Parallel()
 			k := newKMS(t)
-			path := filepath.Join(shortFolder(t), "db-"+leak)
+			path := filepath.Join(stage.Folder(t), "db-"+leak)
 			file.make(t, path)
 			env := append(k.env, "DATABASE_PASSWORD_FILE="+path)
 			for _, words := range [][]string{{"exec"}, {"run"}} {
-				r := run(t, given{args: append(words, sh(`printf %s "$DATABASE_PASSWORD"; printf %s "$DATABASE_PASSWORD_FILE"`)...), env: env})
-				wantNone(t, []canary{fromFile}, "stderr", r.stderr.String())
-				r.wantOut(file.want)
+				r := run(t, stage.Story{Words: append(words, sh(`printf %s "$DATABASE_PASSWORD"; printf %s "$DATABASE_PASSWORD_FILE"`)...), Env: env})
+				wantNone(t, []canary{fromFile}, "stderr", r.Stderr.String())
+				r.WantOut(file.want)
 				if file.say == "" {
-					r.wantExit(0)
+					r.WantExit(0)
 					continue
 				}
-				r.wantExit(78)
-				r.wantSaid("DATABASE_PASSWORD_FILE", file.say)
-				r.wantErrors(1)
+				r.WantExit(78)
+				r.WantOneLine("DATABASE_PASSWORD_FILE", file.say)
 			}
 			code := 0
 			if file.say != "" {
@@ -288,21 +289,21 @@ func TestXFile(t *testing.T) {
 				if file.say != "" && slices.Contains(words, "--reveal") {
 					continue // it shows what the variable holds
 				}
-				r := run(t, given{args: words, env: env})
-				r.wantExit(code)
-				wantNone(t, []canary{fromFile}, "the output", r.stdout.String()+r.stderr.String())
+				r := run(t, stage.Story{Words: words, Env: env})
+				r.WantExit(code)
+				wantNone(t, []canary{fromFile}, "the output", r.Stdout.String()+r.Stderr.String())
 			}
 		})
 	}
 }
 
 func TestXAndXFileTogether(t *testing.T) {
-	path := write(t, shortFolder(t), "secret", fromFile.text())
+	path := write(t, stage.Folder(t), "secret", fromFile.text())
 	env := []string{"DATABASE_PASSWORD=" + fromFile.text(), "DATABASE_PASSWORD_FILE=" + path, "RABBITMQ_PASSWORD_FILE=/no/such/" + fromFile.core, "ENTRYPOINT_GRACE=" + fromFile.core}
 	for _, words := range [][]string{{"exec", "true"}, {"run", "--", "true"}, {"plan", "--", "true"}, {"check"}} {
-		r := run(t, given{args: words, env: env})
-		r.wantExit(78)
-		said := r.stderr.String() + r.stdout.String()
+		r := run(t, stage.Story{Words: words, Env: env})
+		r.WantExit(78)
+		said := r.Stderr.String() + r.Stdout.String()
 		wantNone(t, []canary{fromFile}, "the output", said)
 		for _, name := range []string{"DATABASE_PASSWORD and DATABASE_PASSWORD_FILE", "RABBITMQ_PASSWORD_FILE", "ENTRYPOINT_GRACE"} {
 			if !strings.Contains(said, name) {
@@ -311,35 +312,28 @@ func TestXAndXFileTogether(t *testing.T) {
 		}
 	}
 	// An empty one is an unset one, on either side.
-	run(t, given{args: sh(`test "$DATABASE_PASSWORD" = x`), env: []string{"DATABASE_PASSWORD=x", "DATABASE_PASSWORD_FILE="}}).wantExit(0)
-	run(t, given{args: sh(`test -n "$DATABASE_PASSWORD"`), env: []string{"DATABASE_PASSWORD=", "DATABASE_PASSWORD_FILE=" + path}}).wantExit(0)
+	run(t, stage.Story{Words: sh(`test "$DATABASE_PASSWORD" = x`), Env: []string{"DATABASE_PASSWORD=x", "DATABASE_PASSWORD_FILE="}}).WantExit(0)
+	run(t, stage.Story{Words: sh(`test -n "$DATABASE_PASSWORD"`), Env: []string{"DATABASE_PASSWORD=", "DATABASE_PASSWORD_FILE=" + path}}).WantExit(0)
 }
 
 // APP_* and AWS_* have files of other meanings, and what the contract does not
 // know is the application's.
 func TestOtherNamesOnFileAreTheApplications(t *testing.T) {
-	r := run(t, given{args: sh("echo $AWS_WEB_IDENTITY_TOKEN_FILE $APP_RUN_MODE_FILE $MY_FILE"),
-		env: []string{"AWS_WEB_IDENTITY_TOKEN_FILE=/a", "APP_RUN_MODE_FILE=/b", "MY_FILE=/c"}})
-	r.wantExit(0)
-	r.wantOut("/a /b /c\n")
+	r := run(t, stage.Story{Words: sh("echo $AWS_WEB_IDENTITY_TOKEN_FILE $APP_RUN_MODE_FILE $MY_FILE"),
+		Env: []string{"AWS_WEB_IDENTITY_TOKEN_FILE=/a", "APP_RUN_MODE_FILE=/b", "MY_FILE=/c"}})
+	r.WantExit(0)
+	r.WantOut("/a /b /c\n")
 }
 
 // A file that the container's user may not read: who that is, and what to do.
 func TestAFileOfSomebodyElse(t *testing.T) {
-	needRoot(t)
-	path := write(t, shortFolder(t), "secret", fromFile.text())
+	stage.NeedRoot(t)
+	path := write(t, stage.Folder(t), "secret", fromFile.text())
 	must(t, os.Chmod(path, 0o600))
-	r := run(t, given{args: []string{"exec", "true"}, user: nobody, env: []string{"DATABASE_PASSWORD_FILE=" + path}})
-	r.wantExit(78)
-	r.wantSaid(fmt.Sprintf("user %d may not read it", nobody))
+	r := run(t, stage.Story{Words: []string{"exec", "true"}, User: nobody, Env: []string{"DATABASE_PASSWORD_FILE=" + path}})
+	r.WantExit(78)
+	r.WantSaid(fmt.Sprintf("user %d may not read it", nobody))
 }
 
 // nobody is a user of no account.
 const nobody = 61234
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}

@@ -3,12 +3,12 @@ package secrets
 import (
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/codeontap/entrypoint/internal/kms/kmstest"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // snoop is another process of a user's, as a hole in the application would be.
@@ -36,8 +36,8 @@ var asInDocker = []string{"setpriv", "--bounding-set", "-sys_ptrace,-perfmon,-sy
 // or environment; the application is as open as it always was, and can be started
 // again. With nothing decrypted it is the control: all of it can be read.
 func TestTheSupervisorsMemoryIsClosed(t *testing.T) {
-	needRoot(t)
-	yama := strings.TrimSpace(read(t, "/proc/sys/kernel/yama/ptrace_scope"))
+	stage.NeedRoot(t)
+	yama := strings.TrimSpace(stage.Read(t, "/proc/sys/kernel/yama/ptrace_scope"))
 	for name, who := range map[string]struct {
 		user uint32
 		wrap []string
@@ -50,10 +50,10 @@ func TestTheSupervisorsMemoryIsClosed(t *testing.T) {
 					if encrypted {
 						env = append(k.env, "SECRET="+seal("open sesame"))
 					}
-					home := shortFolder(t)
-					r := start(t, given{home: home, user: who.user, wrap: who.wrap, env: env, args: []string{verb, "--", "sh", "-c", `echo "app $$ up with ${#SECRET}"; exec sleep 600`}})
-					r.waitFor(" up with ")
-					pid, app := fmt.Sprint(r.pid()), strings.Fields(r.stdout.String())[1]
+					home := stage.Folder(t)
+					r := start(t, stage.Story{Home: home, User: who.user, Wrap: who.wrap, Env: env, Words: []string{verb, "--", "sh", "-c", `echo "app $$ up with ${#SECRET}"; exec sleep 600`}})
+					r.Says(" up with ", 1)
+					pid, app := fmt.Sprint(r.PID), strings.Fields(r.Stdout.String())[1]
 					files := []string{"environ", "maps", "mem"}
 					for _, file := range files {
 						if file == "mem" && yama != "" && yama != "0" && !encrypted {
@@ -67,13 +67,13 @@ func TestTheSupervisorsMemoryIsClosed(t *testing.T) {
 						t.Error("the application's environment is closed, which it never was")
 					}
 					if verb == "run" {
-						run(t, given{home: home, user: who.user, wrap: who.wrap, args: []string{"restart"}}).wantExit(0)
-						if got := strings.Count(r.stdout.String(), " up with "); got != 2 {
+						run(t, stage.Story{Home: home, User: who.user, Wrap: who.wrap, Words: []string{"restart"}}).WantExit(0)
+						if got := strings.Count(r.Stdout.String(), " up with "); got != 2 {
 							t.Errorf("%d starts after a restart\n%s", got, r)
 						}
 					}
-					r.signal(syscall.SIGTERM)
-					r.exit()
+					r.Signal(syscall.SIGTERM)
+					r.Exit()
 				}
 			})
 		}
@@ -82,25 +82,20 @@ func TestTheSupervisorsMemoryIsClosed(t *testing.T) {
 
 // The child that talks to KMS holds the plaintext too.
 func TestTheDecryptingChildsMemoryIsClosed(t *testing.T) {
-	needRoot(t)
+	stage.NeedRoot(t)
 	k := newKMS(t)
 	k.Script(nil, kmstest.Hang)
-	r := start(t, given{user: nobody, env: append(k.env, "SECRET="+seal("x")), args: []string{"exec", "true"}})
-	r.waitFor("still decrypting")
-	var children []string
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", r.pid()))
-	must(t, err)
-	for _, thread := range threads {
-		children = append(children, strings.Fields(read(t, thread))...)
-	}
+	r := start(t, stage.Story{User: nobody, Env: append(k.env, "SECRET="+seal("x")), Words: []string{"exec", "true"}})
+	r.Says("still decrypting", 1)
+	children := r.Children()
 	if len(children) != 1 {
 		t.Fatalf("children: %v", children)
 	}
-	for _, pid := range []string{fmt.Sprint(r.pid()), children[0]} {
-		if snoop(t, nobody, nil, pid, "environ") {
-			t.Errorf("process %s can be read", pid)
+	for _, pid := range []int{r.PID, children[0]} {
+		if snoop(t, nobody, nil, fmt.Sprint(pid), "environ") {
+			t.Errorf("process %d can be read", pid)
 		}
 	}
-	r.signal(syscall.SIGTERM)
-	r.wantExit(143)
+	r.Signal(syscall.SIGTERM)
+	r.WantExit(143)
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // watch tells whether anybody has opened a file in a folder since it was called
@@ -56,7 +58,7 @@ func listen(t *testing.T) (address string, connections *atomic.Int32) {
 // that is the control.
 func TestNothingToDecryptCostsNothing(t *testing.T) {
 	address, connections := listen(t)
-	home := shortFolder(t)
+	home := stage.Folder(t)
 	aws := filepath.Join(home, ".aws")
 	write(t, aws, "config", "[profile app]\nregion = eu-west-1\n")
 	write(t, aws, "credentials", "[app]\naws_access_key_id = a\naws_secret_access_key = b\n")
@@ -96,8 +98,8 @@ func TestNothingToDecryptCostsNothing(t *testing.T) {
 	} {
 		opened := watch(t, aws)
 		before := connections.Load()
-		r := run(t, given{args: test.words, env: append(env[:len(env):len(env)], test.env...), home: home, dir: filepath.Join(home, "app")})
-		r.exit()
+		r := run(t, stage.Story{Words: test.words, Env: append(env[:len(env):len(env)], test.env...), Home: home, Dir: filepath.Join(home, "app")})
+		r.Exit()
 		if got := connections.Load() > before; got != test.asks {
 			t.Errorf("it makes connections: %v\n%s", got, r)
 		}

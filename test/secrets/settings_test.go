@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // option is one setting, as --help shows it.
@@ -13,10 +15,10 @@ type option struct{ flag, variable string }
 // optionsOf reads a verb's settings off its help, so that none is forgotten.
 func optionsOf(t *testing.T, verb string) []option {
 	t.Helper()
-	r := run(t, given{args: []string{verb, "--help"}})
-	r.wantExit(0)
+	r := run(t, stage.Story{Words: []string{verb, "--help"}})
+	r.WantExit(0)
 	var options []option
-	for _, line := range regexp.MustCompile(`(?m)^   (--[a-z-]+).*\[([A-Z_]+)\]`).FindAllStringSubmatch(r.stdout.String(), -1) {
+	for _, line := range regexp.MustCompile(`(?m)^   (--[a-z-]+).*\[([A-Z_]+)\]`).FindAllStringSubmatch(r.Stdout.String(), -1) {
 		options = append(options, option{line[1], line[2]})
 	}
 	return options
@@ -47,24 +49,24 @@ func TestABadSettingIsNotRepeated(t *testing.T) {
 				if verb == "encrypt" {
 					env = append(env, "ENTRYPOINT_KMS_KEY_ID="+alias)
 				}
-				byFlag := run(t, given{args: append([]string{verb, o.flag, secret.text()}, words...), env: env, stdin: strings.NewReader("x")})
-				byVariable := run(t, given{args: append([]string{verb}, words...), env: append(env, o.variable+"="+secret.text()), stdin: strings.NewReader("x")})
-				for _, r := range []*running{byFlag, byVariable} {
-					wantNone(t, []canary{secret}, "stderr", r.stderr.String())
-					if verb != "plan" || r.exit() != 0 { // a plan says what it would do
-						wantNone(t, []canary{secret}, "stdout", r.stdout.String())
+				byFlag := run(t, stage.Story{Words: append([]string{verb, o.flag, secret.text()}, words...), Env: env, Stdin: strings.NewReader("x")})
+				byVariable := run(t, stage.Story{Words: append([]string{verb}, words...), Env: append(env, o.variable+"="+secret.text()), Stdin: strings.NewReader("x")})
+				for _, r := range []*stage.Running{byFlag, byVariable} {
+					wantNone(t, []canary{secret}, "stderr", r.Stderr.String())
+					if verb != "plan" || r.Exit() != 0 { // a plan says what it would do
+						wantNone(t, []canary{secret}, "stdout", r.Stdout.String())
 					}
-					if code := r.exit(); code == 70 || code < 0 {
+					if code := r.Exit(); code == 70 || code < 0 {
 						t.Errorf("exit code %d\n%s", code, r)
 					}
 				}
 				if taken[o.flag] || isClient && o.flag != "--control" { // how we log is not theirs to judge
 					return
 				}
-				byFlag.wantExit(64)
-				byVariable.wantExit(78)
-				for name, r := range map[string]*running{o.flag: byFlag, o.variable: byVariable} {
-					if !strings.Contains(r.stderr.String()+r.stdout.String(), name) {
+				byFlag.WantExit(64)
+				byVariable.WantExit(78)
+				for name, r := range map[string]*stage.Running{o.flag: byFlag, o.variable: byVariable} {
+					if !strings.Contains(r.Stderr.String()+r.Stdout.String(), name) {
 						t.Errorf("%s is not named\n%s", name, r)
 					}
 				}

@@ -1,21 +1,19 @@
 package secrets
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/codeontap/entrypoint/internal/kms/kmstest"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // aviary is an application's folder and environment in which every way to hand
@@ -60,7 +58,7 @@ func (a aviary) all() []canary { return slices.Concat(a.hidden, a.open) }
 
 func newAviary(t *testing.T) aviary {
 	t.Helper()
-	a := aviary{dir: shortFolder(t), kms: newKMS(t)}
+	a := aviary{dir: stage.Folder(t), kms: newKMS(t)}
 	bird := func(what string) canary {
 		sum := sha256.Sum256([]byte(what))
 		return canary{what, "Kn" + strings.NewReplacer("+", "A", "/", "B").Replace(base64.RawStdEncoding.EncodeToString(sum[:12]))}
@@ -79,7 +77,7 @@ func newAviary(t *testing.T) aviary {
 	a.open = []canary{plain, plainURL, plainBase64, json}
 
 	whole := seal(cut.text())
-	a.env = join(a.kms.env, []string{
+	a.env = slices.Concat(a.kms.env, []string{
 		"APP_DEBUG=1",
 		"DATABASE_HOST=db.invalid", "DATABASE_NAME=app", "DATABASE_USERNAME=app", "DATABASE_PASSWORD=" + seal(password.text()),
 		"DJANGO_SECRET_KEY=" + seal(key.text()),
@@ -88,7 +86,7 @@ func newAviary(t *testing.T) aviary {
 		"REFUSED=" + sealUnder("a key of others", refused.text()),
 		"CUT=" + whole[:len(whole)-8],
 		"RABBITMQ_HOST=mq.invalid", "RABBITMQ_USERNAME=app",
-		"RABBITMQ_PASSWORD_FILE=" + write(t, shortFolder(t), "rabbitmq", inFile.text()+"\n"),
+		"RABBITMQ_PASSWORD_FILE=" + write(t, stage.Folder(t), "rabbitmq", inFile.text()+"\n"),
 		"PLAIN=" + plain.text(), "PLAIN_URL=" + plainURL.inURL(), "PLAIN_BASE64=" + base64Of(plainBase64.text()),
 		"PLAIN_JSON=" + fmt.Sprintf(`{"password":%q}`, json.text()),
 	})
@@ -104,24 +102,24 @@ func newAviary(t *testing.T) aviary {
 
 // search looks for canaries in everything that a run has let out: its output
 // and, while it lives, what the kernel shows of its process.
-func (a aviary) search(r *running, canaries []canary) {
-	r.t.Helper()
-	wantNone(r.t, canaries, "stdout", r.stdout.String())
-	wantNone(r.t, canaries, "stderr", r.stderr.String())
+func (a aviary) search(t *testing.T, r *stage.Running, canaries []canary) {
+	t.Helper()
+	wantNone(t, canaries, "stdout", r.Stdout.String())
+	wantNone(t, canaries, "stderr", r.Stderr.String())
 }
 
-func (a aviary) searchProcess(r *running) {
-	r.t.Helper()
-	environ := read(r.t, fmt.Sprintf("/proc/%d/environ", r.pid()))
+func (a aviary) searchProcess(t *testing.T, r *stage.Running) {
+	t.Helper()
+	environ := stage.Read(t, fmt.Sprintf("/proc/%d/environ", r.PID))
 	if !strings.Contains(environ, "APP_DEBUG=1") {
-		r.t.Errorf("the environment of the process cannot be read")
+		t.Errorf("the environment of the process cannot be read")
 	}
-	wantNone(r.t, a.hidden, "/proc/PID/environ", environ)
-	wantNone(r.t, a.all(), "/proc/PID/cmdline", read(r.t, fmt.Sprintf("/proc/%d/cmdline", r.pid())))
+	wantNone(t, a.hidden, "/proc/PID/environ", environ)
+	wantNone(t, a.all(), "/proc/PID/cmdline", stage.Read(t, fmt.Sprintf("/proc/%d/cmdline", r.PID)))
 }
 
 func TestRunLetsNoSecretOut(t *testing.T) {
-	needRoot(t)
+	stage.NeedRoot(t)
 	for _, test := range []struct {
 		name  string
 		words []string
@@ -142,21 +140,21 @@ func TestRunLetsNoSecretOut(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			a := newAviary(t)
-			r := start(t, given{args: test.words, env: a.env, dir: a.dir})
+			r := start(t, stage.Story{Words: test.words, Env: a.env, Dir: a.dir})
 			if test.stop {
-				r.waitFor("up")
-				a.searchProcess(r)
-				r.signal(syscall.SIGTERM)
+				r.Says("up", 1)
+				a.searchProcess(t, r)
+				r.Signal(syscall.SIGTERM)
 			}
-			r.wantExit(test.code)
+			r.WantExit(test.code)
 			for _, line := range a.sums() {
-				if !strings.Contains(r.stdout.String(), line) {
+				if !strings.Contains(r.Stdout.String(), line) {
 					t.Errorf("the application did not get it: %s\n%s", line, r)
 				}
 			}
-			a.search(r, a.all())
+			a.search(t, r, a.all())
 			for _, name := range []string{"REFUSED", "CUT"} {
-				r.wantSaid(name)
+				r.WantSaid(name)
 			}
 		})
 	}
@@ -181,19 +179,19 @@ func TestPlanAndCheckLetNoSecretOut(t *testing.T) {
 		t.Run(strings.Join(test.words, " "), func(t *testing.T) {
 			t.Parallel()
 			a := newAviary(t)
-			r := run(t, given{args: test.words, env: a.env, dir: a.dir})
-			r.wantExit(test.code)
+			r := run(t, stage.Story{Words: test.words, Env: a.env, Dir: a.dir})
+			r.WantExit(test.code)
 			if !test.shown {
-				a.search(r, a.all())
+				a.search(t, r, a.all())
 				return
 			}
-			a.search(r, a.encrypted)
+			a.search(t, r, a.encrypted)
 			for _, c := range a.open {
-				if c.what != "PLAIN_BASE64" && !strings.Contains(r.stdout.String(), c.core) {
+				if c.what != "PLAIN_BASE64" && !strings.Contains(r.Stdout.String(), c.core) {
 					t.Errorf("--reveal does not show the plain %s\n%s", c.what, r)
 				}
 			}
-			wantNone(t, a.all(), "stderr", r.stderr.String())
+			wantNone(t, a.all(), "stderr", r.Stderr.String())
 			if len(a.kms.Calls()) > 0 {
 				t.Error("plan asked KMS")
 			}
@@ -205,37 +203,28 @@ func TestPlanAndCheckLetNoSecretOut(t *testing.T) {
 // that ask them.
 func TestTheEndpointsLetNoSecretOut(t *testing.T) {
 	a := newAviary(t)
-	home := shortFolder(t)
-	admin := freeAddress(t)
-	r := start(t, given{home: home, env: a.env, dir: a.dir, args: []string{"run", "--workers", "2", "--strategy", "copies", "--bind", "127.0.0.1:0",
+	home := stage.Folder(t)
+	admin := stage.FreeAddress(t)
+	r := start(t, stage.Story{Home: home, Env: a.env, Dir: a.dir, Words: []string{"run", "--workers", "2", "--strategy", "copies", "--bind", "127.0.0.1:0",
 		"--health", "none", "--admin", admin}})
-	r.waitFor("up")
-	until(t, r, func() bool { return run(t, given{home: home, args: []string{"health", "--ready"}}).exit() == 0 }, "health --ready")
+	r.Says("up", 1)
+	r.Until("health --ready", func() bool { return run(t, stage.Story{Home: home, Words: []string{"health", "--ready"}}).Exit() == 0 })
 	for _, words := range [][]string{{"status"}, {"status", "--json"}, {"health"}, {"health", "--live"}, {"restart"}, {"status"}} {
-		asked := run(t, given{home: home, args: words})
-		asked.wantExit(0)
-		a.search(asked, a.all())
+		asked := run(t, stage.Story{Home: home, Words: words})
+		asked.WantExit(0)
+		a.search(t, asked, a.all())
 	}
-	over := map[string]*http.Client{
-		"TCP": http.DefaultClient,
-		"the control socket": {Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(home, "control.sock"))
-		}}},
-	}
+	over := map[string]*http.Client{"TCP": stage.Browser("tcp", admin), "the control socket": stage.Browser("unix", r.Socket)}
 	for place, client := range over {
 		for _, path := range []string{"/livez", "/readyz", "/startupz", "/metrics", "/status", "/", "/debug/pprof/", "/debug/vars"} {
 			answer, err := client.Get("http://" + admin + path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			body, err := io.ReadAll(answer.Body)
 			answer.Body.Close()
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			wantNone(t, a.all(), path+" over "+place, fmt.Sprint(answer.Header)+string(body))
-			if path == "/metrics" {
-				for _, want := range []string{`entrypoint_env_values_total{result="ok"} 4`, `entrypoint_env_values_total{result="denied"} 1`, `entrypoint_kms_requests_total{code="OK"} 4`} {
+			if path == "/metrics" { // twice: at the start and for the restart
+				for _, want := range []string{`entrypoint_env_values_total{result="ok"} 8`, `entrypoint_env_values_total{result="denied"} 2`, `entrypoint_kms_requests_total{code="OK"} 8`} {
 					if !strings.Contains(string(body), want) {
 						t.Errorf("/metrics over %s does not say %s\n%s", place, want, body)
 					}
@@ -243,10 +232,10 @@ func TestTheEndpointsLetNoSecretOut(t *testing.T) {
 			}
 		}
 	}
-	a.searchProcess(r)
-	r.signal(syscall.SIGTERM)
-	r.wantExit(0)
-	a.search(r, a.all())
+	a.searchProcess(t, r)
+	r.Signal(syscall.SIGTERM)
+	r.WantExit(0)
+	a.search(t, r, a.all())
 }
 
 func TestEncryptLetsNoSecretOut(t *testing.T) {
@@ -265,15 +254,15 @@ func TestEncryptLetsNoSecretOut(t *testing.T) {
 		{[]string{"encrypt", "ONE"}, kmstest.Normal, 64},
 	} {
 		a.kms.Script(nil, test.answer)
-		r := run(t, given{args: test.words, env: join(a.env, []string{"ENTRYPOINT_DECRYPT_TIMEOUT=300ms"}), dir: a.dir, stdin: strings.NewReader(secret.text() + "\n")})
-		r.wantExit(test.code)
-		a.search(r, append(a.all(), secret))
+		r := run(t, stage.Story{Words: test.words, Env: slices.Concat(a.env, []string{"ENTRYPOINT_DECRYPT_TIMEOUT=300ms"}), Dir: a.dir, Stdin: strings.NewReader(secret.text() + "\n")})
+		r.WantExit(test.code)
+		a.search(t, r, append(a.all(), secret))
 	}
 }
 
 // What Kubernetes keeps as the reason of the end.
 func TestTheTerminationMessageLetsNoSecretOut(t *testing.T) {
-	needRoot(t)
+	stage.NeedRoot(t)
 	a := newAviary(t)
 	for name, test := range map[string]struct {
 		words []string
@@ -284,10 +273,10 @@ func TestTheTerminationMessageLetsNoSecretOut(t *testing.T) {
 		"a bad setting":         {[]string{"run", "--grace", a.of("PLAIN").text()}, 64},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dev := shortFolder(t)
-			r := run(t, given{args: test.words, env: a.env, dir: a.dir, wrap: []string{"unshare", "--mount", "sh", "-c", withTerminationLog, dev}})
-			r.wantExit(test.code)
-			message := read(t, filepath.Join(dev, "kept"))
+			dev := stage.Folder(t)
+			r := run(t, stage.Story{Words: test.words, Env: a.env, Dir: a.dir, Wrap: []string{"unshare", "--mount", "sh", "-c", withTerminationLog, dev}})
+			r.WantExit(test.code)
+			message := stage.Read(t, filepath.Join(dev, "kept"))
 			wantNone(t, a.all(), "the termination message", message)
 			if !strings.HasPrefix(message, "entrypoint: ") {
 				t.Errorf("the termination message is %q\n%s", message, r)
@@ -304,29 +293,3 @@ for d in null zero urandom tty; do touch $dev/$d; mount --bind /dev/$d $dev/$d; 
 touch $dev/termination-log; mount --bind $0/kept $dev/termination-log
 mount --rbind $dev /dev
 exec "$@"`
-
-// freeAddress is one that nobody listens at.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// until asks again until it is so; each question takes its time by itself.
-func until(t *testing.T, r *running, so func() bool, what string) {
-	t.Helper()
-	deadline := time.After(patience)
-	for !so() {
-		select {
-		case <-deadline:
-			t.Fatalf("waited %s for %s\n%s", patience, what, r)
-		case <-r.done:
-			t.Fatalf("ended before %s\n%s", what, r)
-		default:
-		}
-	}
-}
