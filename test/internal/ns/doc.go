@@ -1,9 +1,4 @@
-// Package ns starts the built binary as PID 1 of a namespace of its own, and
-// looks at it from outside: its output, its processes, its control socket.
-//
-// A shell makes the place ready (a fresh /proc, then the story's own lines) and
-// becomes the binary by exec. Nothing here sleeps: what no process announces is
-// polled for, and a deadline only bounds what hangs.
+// Package ns builds the binary for test/guides, until that is on the stage.
 package ns
 
 import (
@@ -13,11 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
-
-// Patience bounds every wait. It decides no result unless something hangs.
-const Patience = 90 * time.Second
 
 // Main is a TestMain's body: it builds the binary as the Makefile does, because
 // what is tested is what ships, and runs the tests with its path. root is the
