@@ -36,8 +36,9 @@ func (s stamps) next(letter byte) (int64, error) {
 }
 
 // begin starts a command whose child is stamp.
-func begin(argv []string) (*exec.Cmd, stamps, error) {
+func begin(argv []string, more ...string) (*exec.Cmd, stamps, error) {
 	c := quiet(argv[0], argv[1:]...)
+	c.Env = append(c.Env, more...)
 	out, err := c.StdoutPipe()
 	if err != nil {
 		return nil, stamps{}, err
@@ -93,11 +94,11 @@ func start(b *bench) error {
 }
 
 // rollup reads a line of /proc/PID/smaps_rollup, in KiB.
-func rollup(pid int, key string) int {
+func rollup(pid int, key string) float64 {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	for line := range strings.Lines(string(text)) {
 		if rest, ok := strings.CutPrefix(line, key+":"); ok {
-			n, _ := strconv.Atoi(strings.Fields(rest)[0])
+			n, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 			return n
 		}
 	}
@@ -105,8 +106,9 @@ func rollup(pid int, key string) int {
 }
 
 // idle starts an init over stamps, lets it come to rest, and looks at it.
-func idle(argv []string, children int, look func(pid int)) error {
-	c, s, err := begin(argv)
+// more is added to its environment.
+func idle(argv []string, children int, look func(pid int), more ...string) error {
+	c, s, err := begin(argv, more...)
 	if err != nil {
 		return err
 	}
@@ -122,24 +124,32 @@ func idle(argv []string, children int, look func(pid int)) error {
 	return nil
 }
 
+// memory is taken several times: what a collection has left dirty varies.
 func memory(b *bench) error {
 	stamp := b.peer("stamp")
-	var one, many, tini [2]int
-	look := func(into *[2]int) func(int) {
-		return func(pid int) { *into = [2]int{rollup(pid, "Private_Dirty"), rollup(pid, "Rss")} }
+	const more, rounds = 100, 5
+	subjects := []struct {
+		argv     []string
+		children int
+	}{
+		{[]string{b.entrypoint, "run", "--", stamp}, 1},
+		{[]string{b.entrypoint, "run", "-w", strconv.Itoa(1 + more), "--", stamp}, 1 + more},
+		{[]string{"tini", "--", stamp}, 1},
 	}
-	const more = 100
-	if err := idle([]string{b.entrypoint, "run", "--", stamp}, 1, look(&one)); err != nil {
-		return err
+	dirty, resident := make([]series, len(subjects)), make([]series, len(subjects))
+	for range rounds {
+		for i, subject := range subjects {
+			if err := idle(subject.argv, subject.children, func(pid int) {
+				dirty[i] = append(dirty[i], rollup(pid, "Private_Dirty"))
+				resident[i] = append(resident[i], rollup(pid, "Rss"))
+			}); err != nil {
+				return err
+			}
+		}
 	}
-	if err := idle([]string{b.entrypoint, "run", "-w", strconv.Itoa(1 + more), "--", stamp}, 1+more, look(&many)); err != nil {
-		return err
-	}
-	if err := idle([]string{"tini", "--", stamp}, 1, look(&tini)); err != nil {
-		return err
-	}
-	b.row("idle with one child, private dirty / resident, KiB", fmt.Sprintf("%d / %d (tini %d / %d)", one[0], one[1], tini[0], tini[1]), "2970 / 14336")
-	b.row("each further child, private dirty, KiB", fmt.Sprintf("%.1f", float64(many[0]-one[0])/more), "15")
+	b.row("idle with one child, private dirty / resident, KiB",
+		fmt.Sprintf("%.0f / %.0f (tini %.0f / %.0f)", dirty[0].median(), resident[0].median(), dirty[2].median(), resident[2].median()), "2970 / 14336")
+	b.row("each further child, private dirty, KiB", fmt.Sprintf("%.1f", (dirty[1].median()-dirty[0].median())/more), "15")
 	return nil
 }
 

@@ -96,36 +96,49 @@ func copies(b *bench) error {
 	return nil
 }
 
-// kmsBatch compares a start with ten ciphertexts to one with none.
-func kmsBatch(b *bench) error {
+// demo starts the KMS of the demonstration. Plain is the environment that names
+// it, encrypted the same with ten ciphertexts.
+func demo(b *bench) (plain, encrypted []string, stop func(), err error) {
 	server := exec.Command(b.peer("kms-demo"), "-service", "5ms")
 	out, err := server.StdoutPipe()
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	if err := server.Start(); err != nil {
-		return err
+		return nil, nil, nil, err
 	}
-	defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
-	settings, err := demoSettings(out)
-	if err != nil {
-		return err
+	stop = func() { _ = server.Process.Kill(); _ = server.Wait() }
+	if plain, err = demoSettings(out); err != nil {
+		stop()
+		return nil, nil, nil, err
 	}
-	encrypted := slices.Clone(settings)
+	encrypted = slices.Clone(plain)
 	for i := range 10 {
 		name := fmt.Sprint("SECRET_", i)
 		c := exec.Command(b.entrypoint, "encrypt", "--key-id", "alias/demo", name)
-		c.Env = append(withoutAWS(os.Environ()), settings...)
+		c.Env = append(withoutAWS(os.Environ()), plain...)
 		c.Stdin = strings.NewReader("value " + name)
 		text, err := c.Output()
 		if err != nil {
-			return fmt.Errorf("encrypt: %w", err)
+			stop()
+			return nil, nil, nil, fmt.Errorf("encrypt: %w", err)
 		}
 		encrypted = append(encrypted, strings.TrimSpace(string(text)))
 	}
+	return plain, encrypted, stop, nil
+}
+
+// kmsBatch compares a start with ten ciphertexts to one with none, and what is
+// left of it in memory.
+func kmsBatch(b *bench) error {
+	plain, encrypted, stop, err := demo(b)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	var none, ten series
 	for range b.rounds {
-		for i, more := range [][]string{settings, encrypted} {
+		for i, more := range [][]string{plain, encrypted} {
 			began := monotonic()
 			c := quiet(b.entrypoint, b.peer("stamp"), "once")
 			c.Env = append(withoutAWS(c.Env), more...)
@@ -142,6 +155,22 @@ func kmsBatch(b *bench) error {
 		}
 	}
 	b.row("10 ciphertexts, 5 ms service time: start over start without, ms", fmt.Sprintf("%.1f (%s against %s)", ten.median()-none.median(), ten, none), "16")
+
+	var before, after series
+	for range 5 {
+		for i, more := range [][]string{plain, encrypted} {
+			if err := idle([]string{b.entrypoint, "run", "--", b.peer("stamp")}, 1, func(pid int) {
+				if i == 0 {
+					before = append(before, rollup(pid, "Private_Dirty"))
+				} else {
+					after = append(after, rollup(pid, "Private_Dirty"))
+				}
+			}, more...); err != nil {
+				return err
+			}
+		}
+	}
+	b.row("private dirty memory with ten values decrypted over none, KiB", fmt.Sprintf("%.0f (%s against %s)", after.median()-before.median(), after, before), "200")
 	return nil
 }
 
