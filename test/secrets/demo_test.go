@@ -11,19 +11,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/codeontap/entrypoint/test/internal/guide"
 	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
-// demo starts make demo-kms's script with the binary under test. Its folders are
-// below the one that is returned.
-func demo(t *testing.T, env ...string) (terminal, string) {
+// script is what make demo-kms runs; it gets the binary under test.
+var script = []string{"sh", "devops/local/demo-kms.sh"}
+
+// demo starts the demonstration by a program whose last word is the binary under
+// test. Its folders are below the one that is returned.
+func demo(t *testing.T, by []string, env ...string) (terminal, string) {
 	t.Helper()
 	repository, err := filepath.Abs(filepath.Join("..", ".."))
 	must(t, err)
 	temp := stage.Folder(t)
 	_, port, _ := strings.Cut(stage.FreeAddress(t), ":")
 	env = slices.Concat(env, goCaches(t), []string{"TMPDIR=" + temp, "PORT=" + port, "PATH=" + os.Getenv("PATH")})
-	c := onTerminal(t, stage.Story{Wrap: []string{"sh", "devops/local/demo-kms.sh"}, Dir: repository, Env: env})
+	c := onTerminal(t, stage.Story{Wrap: by, Dir: repository, Env: env})
 	return c, temp
 }
 
@@ -59,11 +63,14 @@ func wantNothingLeft(t *testing.T, temp string) {
 	}
 }
 
-// The whole way, told by what the demonstration prints.
+// The whole way, told by what the demonstration prints, with the command of the
+// page.
 func TestDemoKMS(t *testing.T) {
 	stage.NeedRoot(t)
 	t.Parallel()
-	c, temp := demo(t, "DEMO_ONCE=1")
+	blocks, err := guide.Section(filepath.Join("..", "..", "docs/secrets.md"), "Try it without an account")
+	must(t, err)
+	c, temp := demo(t, []string{"sh", "-e", "-c", blocks[0].Text}, "DEMO_ONCE=1")
 	select {
 	case <-c.Done:
 	case <-time.After(4 * stage.Patience):
@@ -93,7 +100,7 @@ func TestDemoKMS(t *testing.T) {
 func TestCtrlCEndsTheDemo(t *testing.T) {
 	stage.NeedRoot(t)
 	t.Parallel()
-	c, temp := demo(t)
+	c, temp := demo(t, script)
 	deadline := time.After(4 * stage.Patience)
 	tick := time.NewTicker(100 * time.Millisecond) // a file tells nobody that it grows
 	defer tick.Stop()
