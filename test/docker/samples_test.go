@@ -161,7 +161,24 @@ func TestOutOfMemory(t *testing.T) {
 	// Without the image's own first task: nothing here is Django's.
 	o := run(t, "--memory", "64m", "--memory-swap", "64m", "-e", "APP_INIT_TASKS=", image,
 		"run", "--restart", "never", "--", "python3", "-c", "held = [bytes(1 << 20) + b'1' for _ in range(1000)]")
-	if o.code != 137 || !strings.Contains(o.stderr, "memory") {
+	if o.code != 137 {
 		t.Error(o)
 	}
+	wantQuote(t, troubleshooting, "memory", o.stderr)
+}
+
+// So it is of a worker that is started again: status and the metric say why it
+// died.
+func TestAWorkerOutOfMemory(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), "container-worker.sh")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nexec python3 -c 'held = [bytes(1 << 20) + b\"1\" for _ in range(1000)]'\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := start(t, "--memory", "64m", "--memory-swap", "64m", "-e", debug, "-e", "APP_INIT_TASKS=", "-e", "APP_RUN_MODE=WORKER",
+		"-e", "ENTRYPOINT_BACKOFF=1h..1h", "-v", script+":/app/src/container-worker.sh:ro", image)
+	c.waitStatus("the death for memory", func(s status) bool {
+		return s.Copies[0].LastExit != nil && s.Copies[0].LastExit.Reason == "oom"
+	})
+	c.waitLog("killed for memory (the container's limit); it is started again")
 }

@@ -21,35 +21,71 @@ import (
 
 const stack = projectPrefix + "stack"
 
-// A rolling update of web under load loses no request: the new copies are healthy
-// before the old ones go, and these serve on until nobody asks them any more.
+// The page's way: secrets, a deployment, another version, and back. A rolling
+// update of web under load loses no request: the new copies are healthy before
+// the old ones go, and these serve on until nobody asks them any more. So does a
+// rollback.
 func TestSwarmRollingUpdate(t *testing.T) {
 	servers(t)
 	swarm(t)
-	deploy := prepareStack(t)
+	blocks := ofGuide(t, production, "Swarm", 4)
 	next := "entrypoint-test:next"
 	if o := buildOn(t, next, "FROM "+image+"\nENV RELEASE=next\n"); o.code != 0 {
 		t.Fatal(o)
 	}
+	// There is no registry to ask for digests.
+	const deploy, here = "docker stack deploy", "docker stack deploy --resolve-image never"
+	first := called(t, blocks[1], "registry.example.org/component:1.0", image, deploy, here, " component\n", " "+stack+"\n")
+	second := called(t, blocks[2], "registry.example.org/component:1.1", next, deploy, here, " component\n", " "+stack+"\n", " component_web", " "+stack+"_web")
+	back := called(t, blocks[3], " component_web", " "+stack+"_web")
+	removeStack(t)
+	port := "PORT=" + freePort(t)
 
-	deploy(image)
-	page := "http://127.0.0.1:" + os.Getenv("PORT") + "/"
+	// What is forgotten is named.
+	if o := runBlock(t, called(t, first, "COMPONENT_IMAGE="+image, ""), port); o.code == 0 {
+		t.Error("it is deployed without an image")
+	} else {
+		wantQuote(t, troubleshooting, "stack-image", o.stderr)
+	}
+	if o := runBlock(t, first, port); o.code == 0 {
+		t.Error("it is deployed without secrets")
+	} else {
+		wantQuote(t, troubleshooting, "stack-secret", o.stderr)
+	}
+
+	succeed(t, blocks[0])
+	succeed(t, first, port)
+	page := "http://127.0.0.1:" + strings.TrimPrefix(port, "PORT=") + "/"
 	waitPage(t, page)
 	waitService(t, "task", "Complete")
 
 	load := startLoad(page)
-	deploy(next)
+	if said := succeed(t, second, port); !strings.Contains(said, next) {
+		t.Errorf("service ps does not show the new version: %s", said)
+	}
 	waitUpdated(t, "web", next)
 	// As long as an old copy may serve on.
 	waitGone(t, "web", image)
-	load.stop()
-	if load.sent.Load() < 20 {
-		t.Errorf("only %d requests were sent", load.sent.Load())
+	load.noFailure(t)
+
+	load = startLoad(page)
+	succeed(t, back)
+	waitUpdated(t, "web", image)
+	waitGone(t, "web", next)
+	load.noFailure(t)
+}
+
+// noFailure ends the load, of which every request has to have been answered.
+func (l *load) noFailure(t *testing.T) {
+	t.Helper()
+	l.stop()
+	if l.sent.Load() < 20 {
+		t.Errorf("only %d requests were sent", l.sent.Load())
 	}
-	if failed := load.failures(); len(failed) > 0 {
-		t.Errorf("%d of %d requests failed: %s", len(failed), load.sent.Load(), strings.Join(failed[:min(len(failed), 5)], "; "))
+	if failed := l.failures(); len(failed) > 0 {
+		t.Errorf("%d of %d requests failed: %s", len(failed), l.sent.Load(), strings.Join(failed[:min(len(failed), 5)], "; "))
 	}
-	t.Logf("%d requests", load.sent.Load())
+	t.Logf("%d requests", l.sent.Load())
 }
 
 // swarm makes this engine a swarm of one node, and ends that with the test. One
@@ -61,6 +97,10 @@ func swarm(t *testing.T) {
 	}
 	bridged := command(t, "docker", "network", "inspect", gateway).code == 0
 	docker(t, "swarm", "init", "--advertise-addr", "127.0.0.1")
+	// The mark by which leaveSwarm knows the swarm for ours.
+	if o := command(t, "sh", "-c", "echo ours | docker secret create --label "+label+"=1 entrypoint-test-mark -"); o.code != 0 {
+		t.Error(o)
+	}
 	t.Cleanup(func() {
 		if out, err := exec.Command("docker", "swarm", "leave", "--force").CombinedOutput(); err != nil {
 			t.Errorf("docker swarm leave: %v\n%s", err, out)
@@ -83,22 +123,9 @@ func leaveSwarm() {
 	}
 }
 
-// prepareStack makes the secrets and returns what deploys the stack with an
-// image; it is removed with the test.
-func prepareStack(t *testing.T) (deploy func(image string)) {
+// removeStack removes the stack with the test.
+func removeStack(t *testing.T) {
 	t.Helper()
-	for name, value := range map[string]string{
-		"component_django_secret_key": "a-key-that-signs-for-the-tests-only-0123456789",
-		"component_database_password": "d4tabase-passw0rd",
-		"component_rabbitmq_password": "r4bbit-passw0rd",
-		"component_rabbitmq_conf":     "default_pass = r4bbit-passw0rd\n",
-	} {
-		file := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(file, []byte(value), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		docker(t, "secret", "create", "--label", label+"=1", name, file)
-	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			out, _ := exec.Command("docker", "stack", "ps", "--no-trunc", stack).CombinedOutput()
@@ -117,13 +144,6 @@ func prepareStack(t *testing.T) (deploy func(image string)) {
 		}
 		removeAll([]string{"volume", "ls", "--quiet", "--filter", namespace}, "volume", "rm", "--force")
 	})
-	t.Setenv("PORT", freePort(t))
-	return func(image string) {
-		t.Helper()
-		t.Setenv("COMPONENT_IMAGE", image)
-		// There is no registry to ask for digests.
-		docker(t, "stack", "deploy", "--resolve-image", "never", "--compose-file", "devops/docker/stack.yml", stack)
-	}
 }
 
 func buildOn(t *testing.T, tag, dockerfile string) outcome {
