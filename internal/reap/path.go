@@ -73,14 +73,17 @@ func (e *NotStarted) named(name string) *NotStarted {
 	return e
 }
 
+// executable says what keeps path from being executed. os.Stat would allocate
+// for each folder of a PATH and each copy.
 func executable(path string) *NotStarted {
-	info, err := os.Stat(path)
+	var info unix.Stat_t
+	err := unix.Stat(path, &info)
 	switch {
 	case errors.Is(err, syscall.EACCES):
 		return &NotStarted{path, "permission denied", CodeNotExecutable, false}
 	case err != nil:
 		return &NotStarted{path, "no such file", CodeNotFound, false}
-	case info.IsDir():
+	case info.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return &NotStarted{path, "it is a directory", CodeNotExecutable, false}
 	case unix.Access(path, unix.X_OK) != nil:
 		return &NotStarted{path, "it is not executable (chmod +x)", CodeNotExecutable, false}
