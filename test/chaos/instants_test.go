@@ -13,9 +13,10 @@ import (
 	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
-// grace is short, so that what hangs is seen; slack is for a busy machine.
+// grace is longer than a machine holds up what dies at once, and so short that
+// what hangs is seen; slack is for a busy machine.
 const (
-	grace = 3 * time.Second
+	grace = 15 * time.Second
 	slack = 10 * time.Second
 )
 

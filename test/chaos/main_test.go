@@ -6,6 +6,7 @@ package chaos
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/codeontap/entrypoint/test/internal/stage"
@@ -13,9 +14,13 @@ import (
 
 func TestMain(m *testing.M) { stage.Main(m, 4, nil) }
 
-// run is the command line of the verb with a script to supervise.
+// run is the command line of the verb with a script to supervise. A machine may be
+// held up for longer than the usual grace: a stop that has to be clean gets more.
 func run(script string, flags ...string) []string {
 	words := append([]string{"run"}, flags...)
+	if !slices.Contains(flags, "--grace") {
+		words = append(words, "--grace", "60s")
+	}
 	return append(words, "--", "sh", "-c", script)
 }
 
