@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/codeontap/entrypoint/test/internal/guide"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // patience bounds every wait. It decides no result unless something hangs.
@@ -36,7 +37,7 @@ type program struct {
 // home takes the control socket; several programs of one home find each other.
 func small(home string) []string {
 	return []string{
-		"PATH=" + filepath.Dir(binary) + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + home, "XDG_RUNTIME_DIR=" + home,
+		"PATH=" + filepath.Dir(stage.Binary) + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + home, "XDG_RUNTIME_DIR=" + home,
 		"ENTRYPOINT_CONTROL=" + filepath.Join(home, "control"), "LANG=C.UTF-8", "AWS_EC2_METADATA_DISABLED=true",
 	}
 }
@@ -45,7 +46,7 @@ func small(home string) []string {
 // has started.
 func start(t *testing.T, dir string, env []string, words ...string) *program {
 	t.Helper()
-	p := &program{t: t, cmd: exec.Command(binary, words...), done: make(chan struct{}), more: make(chan struct{})}
+	p := &program{t: t, cmd: exec.Command(stage.Binary, words...), done: make(chan struct{}), more: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env = dir, env
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

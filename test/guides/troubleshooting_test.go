@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/codeontap/entrypoint/internal/kms/kmstest"
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 const troubleshooting = "docs/troubleshooting.md"
@@ -159,7 +160,7 @@ func stories() map[string]story {
 		"no-supervisor": story{code: 1, make: func(t *testing.T) made {
 			// Where no other supervisor of this machine can be seen.
 			const alone = `mount --bind "$1" /mnt && for place in /run /tmp /dev/shm; do mount -t tmpfs none $place; done && unset ENTRYPOINT_CONTROL && exec /mnt/entrypoint health`
-			p := start(t, "/", small(folder(t)), "exec", "--", "unshare", "--mount", "sh", "-c", alone, "sh", filepath.Dir(binary))
+			p := start(t, "/", small(folder(t)), "exec", "--", "unshare", "--mount", "sh", "-c", alone, "sh", filepath.Dir(stage.Binary))
 			said, code := p.end()
 			return made{said, code}
 		}},
