@@ -334,7 +334,7 @@ func TestComposeBadInput(t *testing.T) {
 			t.Fatal(o)
 		}
 	}
-	if config := p.do("config"); strings.Contains(config, "8888") {
+	if config := p.do("config"); strings.Contains(config, "127.0.0.1:8888:") {
 		t.Errorf("PORT is not taken: %s", config)
 	}
 
