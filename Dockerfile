@@ -44,6 +44,7 @@ ENTRYPOINT ["entrypoint"]
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
         ca-certificates \
+        celery \
         gunicorn \
         libjs-jquery \
         python3 \

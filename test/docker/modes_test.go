@@ -110,6 +110,8 @@ func TestAncestorScripts(t *testing.T) {
 	const fork = "entrypoint-test:fork"
 	if o := buildOn(t, fork, "FROM "+image+"\nUSER 0\nRUN rm container-*.sh"+
 		` && printf '#!/bin/bash\ngunicorn --bind 0.0.0.0:8000 --workers ${APP_WORKER_COUNT:-1} app_dir.wsgi &\n' >entrypoint-web.sh`+
+		` && printf '#!/bin/bash\ncelery --app=app_dir.celery_app.app worker --concurrency=${APP_WORKER_COUNT:-4} &\n' >entrypoint-worker.sh`+
+		` && printf '#!/bin/bash\ncelery --app=app_dir.celery_app.app beat &\n' >entrypoint-beat.sh`+
 		"\nUSER 10001\n"); o.code != 0 {
 		t.Fatal(o)
 	}
@@ -123,6 +125,14 @@ func TestAncestorScripts(t *testing.T) {
 	}
 	if code := c.stop(); code != 0 {
 		t.Errorf("docker stop: code %d", code)
+	}
+	for _, mode := range []string{"WORKER", "BEAT"} {
+		c := start(t, "-e", debug, "-e", "APP_RUN_MODE="+mode, fork)
+		c.waitLog("filesystem://localhost//") // of celery's banner
+		c.waitHealth("healthy")
+		if code := c.stop(); code != 0 {
+			t.Errorf("%s: docker stop: code %d", mode, code)
+		}
 	}
 }
 
