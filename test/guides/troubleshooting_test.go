@@ -155,6 +155,11 @@ func stories() map[string]story {
 			said, code := p.says("waiting for").signal(syscall.SIGTERM).end()
 			return made{said, code}
 		}},
+		"no-broker": {code: 143, make: func(t *testing.T) made {
+			p := start(t, source(t), append(small(folder(t)), "DJANGO_DEBUG=True"), "--mode", "WORKER", "--workers", "2", "--strategy", "copies", "--wait-for", "127.0.0.1:1")
+			said, code := p.says("waiting for").signal(syscall.SIGTERM).end()
+			return made{said, code}
+		}},
 		"crash-loop": byItself(3, nothing, nil, "run", "--give-up", "2/60s", "--backoff", "10ms..20ms", "--", "sh", "-c", "exit 3"),
 
 		"no-supervisor": story{code: 1, make: func(t *testing.T) made {
@@ -270,6 +275,40 @@ func TestEveryQuoteIsCompared(t *testing.T) {
 	}
 	if compared(t, "of-nobody", "test/guides", "test/docker") {
 		t.Error("anything counts as compared")
+	}
+}
+
+// A message of which the page names a part is in the code.
+func TestMessagesThatAreNamedAreInTheCode(t *testing.T) {
+	page, err := os.ReadFile(root + troubleshooting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for _, pattern := range []string{"*.go", "modes/*.go", "supervisor/*.go", "internal/*/*.go"} {
+		files, err := filepath.Glob(root + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			code.Write(text)
+		}
+	}
+	named := regexp.MustCompile("\\*\\*`([^`]+)`\\*\\*").FindAllSubmatch(page, -1)
+	if len(named) < 3 {
+		t.Errorf("%d messages found: %q", len(named), named)
+	}
+	for _, message := range named {
+		if !strings.Contains(code.String(), string(message[1])) {
+			t.Errorf("nobody says %q", message[1])
+		}
 	}
 }
 
