@@ -23,6 +23,18 @@ func TestNoCopyAliveForAMinute(t *testing.T) {
 	}
 }
 
+// A server that is away for a minute is waited for in vain: the code says that it
+// is a dependency, and nothing was started.
+func TestAServerThatNeverComes(t *testing.T) {
+	t.Parallel()
+	away := stage.FreeAddress(t)
+	c := stage.Start(t, stage.Story{Words: append([]string{"run", "--wait-for", "RABBIT," + away}, "--", "sh", "-c", "echo born"), Env: []string{"RABBIT=" + away}})
+	c.WantExit(69)
+	if c.Count("RABBIT") == 0 || c.Count(away) == 0 || c.Count("born") != 0 {
+		t.Errorf("both are named, and nothing runs\n%s", c)
+	}
+}
+
 // What takes longer than the timeout for all tasks is stopped, whatever it thinks
 // of TERM; the code is timeout(1)'s.
 func TestTheTaskTimeout(t *testing.T) {
