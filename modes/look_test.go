@@ -50,11 +50,11 @@ func of(entries ...string) env.Environment {
 func TestLookFindsTheApplication(t *testing.T) {
 	root := tree(t,
 		"app/src/manage.py", "app/src/app_dir/wsgi.py", "app/src/app_dir/celery_app.py", "app/src/app_dir/settings.py=filesystem://",
-		"app/src/docs/index.html", "app/src/not-a-package/wsgi.py", "app/src/other/celery.py",
+		"app/src/docs/index.html", "app/src/not-a-package/wsgi.py", "app/src/zebra/celery.py",
 		"+app/src/container-web.sh=#!/bin/sh\nexec gunicorn\n", "app/src/entrypoint-web.sh", "app/src/container-Flower.sh", "app/src/container-.sh", "app/src/container-a b.sh", "app/src/container-dir.sh/",
 		"tmp/", "root/")
 	f := modes.LookUnder(root, settings(modes.WEB), of("HOME=/root"))
-	if d := cmp.Diff([]modes.Package{{Name: "app_dir", WSGI: true, CeleryApp: true}, {Name: "other", Celery: true}}, f.Packages); d != "" {
+	if d := cmp.Diff([]modes.Package{{Name: "app_dir", WSGI: true, CeleryApp: true}, {Name: "zebra", Celery: true}}, f.Packages); d != "" {
 		t.Errorf("packages (-want +got):\n%s", d)
 	}
 	if want := (&modes.Script{Name: "container-web.sh", Runnable: true, Text: "#!/bin/sh\nexec gunicorn\n"}); !cmp.Equal(want, f.Script) {

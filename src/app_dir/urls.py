@@ -2,7 +2,6 @@
 
 from django.contrib import admin
 from django.contrib.staticfiles.urls import staticfiles_urlpatterns
-from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import path
 
 from . import views
@@ -17,6 +16,3 @@ urlpatterns = [
     # Under DEBUG only, whatever the server is; else nginx serves STATIC_ROOT.
     *staticfiles_urlpatterns(),
 ]
-
-# While DEBUG is on, whatever the server; otherwise these are none.
-urlpatterns += staticfiles_urlpatterns()

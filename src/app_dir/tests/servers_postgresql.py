@@ -32,7 +32,8 @@ class OnPostgreSQL(SimpleTestCase):
             str(self.server.find_program().with_name('psql')), '-h',
             '127.0.0.1', '-p', str(self.server.port), '-U', 'component',
             '-v', 'ON_ERROR_STOP=1', '-c',
-            "DO $$ BEGIN ASSERT (SELECT count(*) FROM app_dir_greeting) = 1;"
+            "DO $$ BEGIN "
+            "ASSERT (SELECT count(*) FROM app_dir_greeting) = 1;"
             "ASSERT (SELECT count(*) FROM cache) = 1; END $$", 'component'))
         self.assertFalse((self.component.src / 'db.sqlite3').exists())
 

@@ -146,7 +146,8 @@ class ApplicationData(AwayAndBack, TestCase):
         printed = io.StringIO()
         call_command('export_greetings', stdout=printed)
         key = printed.getvalue().strip()
-        self.assertTrue(key.startswith('product/one/app_dir/exports/'), key)
+        self.assertTrue(
+            key.startswith('product/one/app_dir/exports/'), key)
         self.assertEqual(json.loads(appdata.load(key))[0]['name'], 'Ada')
 
     def test_instances_share_a_bucket(self):
