@@ -19,6 +19,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/codeontap/entrypoint/test/internal/guide"
 )
 
 const (
@@ -94,24 +96,8 @@ func build() error {
 // copyCheckout copies what git would commit, as it stands now, and plants the
 // files that git would not.
 func copyCheckout(to string) error {
-	list := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-	list.Dir = "../.."
-	out, err := list.Output()
-	if err != nil {
-		return fmt.Errorf("cannot list the checkout's files: git ls-files: %w", err)
-	}
-	for name := range strings.SplitSeq(strings.TrimRight(string(out), "\x00"), "\x00") {
-		info, err := os.Lstat(filepath.Join("../..", name))
-		if err != nil || !info.Mode().IsRegular() {
-			continue // removed and not committed yet
-		}
-		content, err := os.ReadFile(filepath.Join("../..", name))
-		if err == nil {
-			err = write(filepath.Join(to, name), content, info.Mode())
-		}
-		if err != nil {
-			return err
-		}
+	if err := guide.Copy("../..", to); err != nil {
+		return err
 	}
 	for _, name := range planted {
 		if err := write(filepath.Join(to, name), []byte("SECRET="+canary+"\n"), 0o644); err != nil {
