@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes .venv with what the component needs: from PyPI where it answers, else
 # Debian's packages when root, else it says what to install. Done once for each
-# state of requirements.txt.
+# state of requirements.txt; one that somebody made by hand and that has all of
+# it is kept.
 set -eu
 cd "$(dirname "$0")/../.."
 requirements=src/requirements.txt
@@ -40,6 +41,10 @@ name_tzdata() {
 }
 satisfied() { .venv/bin/python -m pip install --quiet --no-index --requirement "$requirements" >/dev/null 2>&1; }
 
+if [ -x .venv/bin/python ] && satisfied; then
+	cp "$requirements" "$stamp"
+	exit 0
+fi
 if [ -z "$python" ] || ! make_venv; then
 	debian_packages
 	python=/usr/bin/python3
