@@ -8,4 +8,4 @@ import (
 
 // The folder of stage.Binary is first on the PATH of the commands that are run:
 // they call it by its name, as in an image.
-func TestMain(m *testing.M) { stage.Main(m, 0, nil) }
+func TestMain(m *testing.M) { stage.Main(m, 4, nil) }

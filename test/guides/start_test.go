@@ -141,7 +141,7 @@ func TestANameOfItsOwn(t *testing.T) {
 	wants(t, greeted, "Hello, Ada")
 	// What takes long in the others has nothing to do with names.
 	tests := "./manage.py test --parallel 2"
-	for _, test := range []string{"environment", "settings", "site", "tasks", "services", "processes.Modes"} {
+	for _, test := range []string{"settings", "site", "tasks", "services", "processes.Modes"} {
 		tests += " " + name + ".tests.test_" + test
 	}
 	m.Run(guide.Block{Page: "the component's own tests", Text: tests + "\n"})
