@@ -41,7 +41,19 @@ func reader(t *testing.T, dir string, env ...string) *guide.Terminal {
 	return guide.Open(t, dir, nil, env...)
 }
 
-// compiled fills the builder's cache once: several guides build the same image.
+// compile fills the builder's cache once: several guides build the same image. It
+// takes the time that it takes, like the build of the image under test.
+func compile(t *testing.T) {
+	t.Helper()
+	compiled.Do(func() {
+		cmd := exec.Command("docker", "build", "--quiet", "--label", label+"=1", "--tag", "entrypoint-test:guide", ".")
+		cmd.Dir = checkout
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("cannot build: %v\n%s", err, out)
+		}
+	})
+}
+
 var compiled sync.Once
 
 // named is the image called component in the hands of one test, as the guides
@@ -51,7 +63,7 @@ var named sync.Mutex
 
 func component(t *testing.T) {
 	t.Helper()
-	compiled.Do(func() { docker(t, "build", "--quiet", "--label", label+"=1", "--tag", "entrypoint-test:guide", ".") })
+	compile(t)
 	named.Lock()
 	said := func(args ...string) string { // the test's own context is over at its cleanup
 		out, _ := exec.Command("docker", args...).Output()
@@ -123,7 +135,7 @@ func TestTheGuideToOneContainer(t *testing.T) {
 
 func TestTheGuideToDockerCompose(t *testing.T) {
 	t.Parallel()
-	compiled.Do(func() { docker(t, "build", "--quiet", "--label", label+"=1", "--tag", "entrypoint-test:guide", ".") })
+	compile(t)
 	dir := guide.Checkout(t, "../..")
 	p := newProject(t, "local", dir)
 	const built = "entrypoint-test:local"
