@@ -17,6 +17,8 @@ COPY internal internal
 COPY modes modes
 COPY supervisor supervisor
 COPY devops/build.sh devops/build.sh
+# Compiled before the version is known: another version alone is only linked.
+RUN sh devops/build.sh /out/entrypoint
 ARG VERSION=dev
 RUN VERSION=$VERSION sh devops/build.sh /out/entrypoint
 
