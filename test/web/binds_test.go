@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // One copy listens wherever we are bound: both families, several addresses, a
@@ -66,7 +68,7 @@ func sixAddress(t *testing.T) string {
 // would let them hang. When one lives again they are served.
 func TestWithoutACopyClientsAreRefused(t *testing.T) {
 	t.Parallel()
-	s := start(t, opts{args: []string{"--bind", "{address}", "--backoff", "1s..1s", "--", self, "server"}})
+	s := start(t, opts{args: []string{"--bind", "{address}", "--backoff", "1s..1s", "--", stage.Self, "server"}})
 	s.becomesReady(1)
 	pid := s.pids()[0]
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -140,7 +142,7 @@ func TestBindErrors(t *testing.T) {
 // Ours say who holds it, once, and the two ways out.
 func TestAServerThatBindsByItself(t *testing.T) {
 	t.Parallel()
-	s := start(t, opts{args: []string{"--bind", "{address}", "--backoff", "10ms..10ms", "--", self, "stubborn", "{address}"}})
+	s := start(t, opts{args: []string{"--bind", "{address}", "--backoff", "10ms..10ms", "--", stage.Self, "stubborn", "{address}"}})
 	s.exit(1)
 	text := s.out.String()
 	if strings.Count(text, "address already in use") != 5 {
@@ -151,7 +153,7 @@ func TestAServerThatBindsByItself(t *testing.T) {
 		t.Errorf("it does not say once %q and the ways out\n%s", hold, s)
 	}
 	// The way out: nobody holds it.
-	s = start(t, opts{args: []string{"--bind", "none", "--", self, "stubborn", "{address}"}})
+	s = start(t, opts{args: []string{"--bind", "none", "--", stage.Self, "stubborn", "{address}"}})
 	s.becomesReady(1)
 	s.get("/")
 	s.stops(0)
@@ -188,7 +190,7 @@ func TestAScriptWithoutExec(t *testing.T) {
 // the health check say so, and it can be stopped.
 func TestAServerThatClosesTheSocket(t *testing.T) {
 	t.Parallel()
-	s := start(t, opts{args: []string{"--bind", "{address}", "--", self, "deaf"}})
+	s := start(t, opts{args: []string{"--bind", "{address}", "--", stage.Self, "deaf"}})
 	s.says("descriptor 3 is closed")
 	if answer := s.readyz(); answer != http.StatusServiceUnavailable {
 		t.Errorf("/readyz says %d\n%s", answer, s)

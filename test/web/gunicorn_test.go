@@ -6,8 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // worker is a class of gunicorn's, with the number of requests that one copy has
@@ -15,12 +20,56 @@ import (
 type worker struct {
 	name, arguments string
 	inFlight        int
+	// abrupt is how many requests one copy may drop when it is told to go: what it
+	// has accepted and not read yet.
+	abrupt int
 }
 
-var workers = []worker{
-	{"sync", "--worker-class sync", 1},
-	// gthread accepts more than it has threads for, up to its worker-connections.
-	{"gthread", "--worker-class gthread --threads 4 --worker-connections 4", 4},
+// workersOf are the classes as the gunicorn here runs them.
+func workersOf(t *testing.T) []worker {
+	t.Helper()
+	if generationOf(t) < 21 {
+		return []worker{
+			{"sync", "--worker-class sync", 1, 0},
+			// gthread accepts more than it has threads for, up to its worker-connections.
+			{"gthread", "--worker-class gthread --threads 4 --worker-connections 4", 4, 0},
+		}
+	}
+	// Since 21 gthread accepts first and waits for the request afterwards. As long as
+	// worker-connections have been accepted and none has been read it waits for
+	// nothing, for ever, so that few of them are no choice; and on TERM it closes
+	// those that it has not read, whoever sends the TERM: its own reload does it too.
+	return []worker{
+		{"sync", "--worker-class sync", 1, 0},
+		{"gthread", "--worker-class gthread --threads 4", clients, clients},
+	}
+}
+
+var versionOfGunicorn = regexp.MustCompile(`^gunicorn \(version (\d+)\.`)
+
+// generationOf is the first number of gunicorn's version.
+func generationOf(t *testing.T) int {
+	t.Helper()
+	needs(t, "gunicorn", "gunicorn")
+	out, err := exec.Command("gunicorn", "--version").CombinedOutput()
+	found := versionOfGunicorn.FindSubmatch(out)
+	if err != nil || found == nil {
+		t.Fatalf("gunicorn --version: %v, %s", err, out)
+	}
+	n, _ := strconv.Atoi(string(found[1]))
+	return n
+}
+
+// drops finds fault with the errors that clients have seen while so many copies
+// were told to go.
+func (w worker) drops(t *testing.T, s *site, l *load, leaving int) {
+	t.Helper()
+	switch n := l.failures(); {
+	case n > leaving*w.abrupt:
+		t.Errorf("%d errors: %v\n%s", n, l.errors(), s)
+	case n > 0:
+		t.Logf("this gunicorn's %s drops %d requests that %d leaving copies had accepted and not read", w.name, n, leaving)
+	}
 }
 
 // gunicorn starts the mode's own command with two copies and waits until both
@@ -38,7 +87,7 @@ func gunicorn(t *testing.T, w worker, o opts) *site {
 // forEachClass tells a story with each of them.
 func forEachClass(t *testing.T, story func(t *testing.T, w worker)) {
 	t.Parallel()
-	for _, w := range workers {
+	for _, w := range workersOf(t) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			story(t, w)
@@ -62,9 +111,7 @@ func TestRollingRestartDropsNothing(t *testing.T) {
 		l.phase("rolling restart", from)
 		l.goesOn(some)
 		l.end()
-		if n := l.failures(); n > 0 {
-			t.Errorf("%d errors: %v\n%s", n, l.errors(), s)
-		}
+		dropsAtMost(t, l, s, 2*w.stopCosts(t))
 		for i, pid := range s.pids() {
 			if pid == before[i] {
 				t.Errorf("copy %d is still the old one", i)
@@ -130,9 +177,7 @@ func TestTERMToEachCopyInTurnDropsNothing(t *testing.T) {
 			l.goesOn(some)
 		}
 		l.end()
-		if n := l.failures(); n > 0 {
-			t.Errorf("%d errors: %v\n%s", n, l.errors(), s)
-		}
+		dropsAtMost(t, l, s, 2*w.stopCosts(t))
 		s.stops(0)
 	})
 }
@@ -201,7 +246,7 @@ func TestADownloadOutlivesARestart(t *testing.T) {
 // the only process is seen by the clients.
 func TestTheLoadSeesAnOutage(t *testing.T) {
 	t.Parallel()
-	s := start(t, opts{args: []string{"--bind", "{address}", "--", self, "server"}})
+	s := start(t, opts{args: []string{"--bind", "{address}", "--", stage.Self, "server"}})
 	s.becomesReady(1)
 	l := begin(t, "http://"+s.address)
 	l.goesOn(some)
@@ -210,4 +255,24 @@ func TestTheLoadSeesAnOutage(t *testing.T) {
 	if l.failures() == 0 {
 		t.Error("the site was stopped under load, and no client noticed")
 	}
+}
+
+// A copy that hangs is found although the other one answers on the address that
+// they share: each is asked on a socket of its own.
+func TestACopyThatHangsIsFoundOnItsOwnSocket(t *testing.T) {
+	forEachClass(t, func(t *testing.T, w worker) {
+		s := gunicorn(t, w, opts{args: []string{"--health", "http:/release", "--health-interval", "200ms", "--health-timeout", "1s"}})
+		before := s.pids()
+		if err := syscall.Kill(-before[0], syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		s.says("web.0 is replaced: ")
+		s.saysN(" is ready\n", 3)
+		now := s.status().Copies
+		if now[0].PID == before[0] || now[1].PID != before[1] || now[1].Restarts != 0 {
+			t.Errorf("the copies were %v and are %+v\n%s", before, now, s)
+		}
+		s.everyCopyServes(2)
+		s.stops(0)
+	})
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // unchanged checks that the copies are those that they were, and serve.
@@ -181,7 +183,7 @@ func TestARestartHealsACrashLoop(t *testing.T) {
 // copy goes first, and comes in its new release.
 func TestARestartOfWhatBindsByItself(t *testing.T) {
 	t.Parallel()
-	s := start(t, opts{args: []string{"--", self, "stubborn", "{address}"}})
+	s := start(t, opts{args: []string{"--", stage.Self, "stubborn", "{address}"}})
 	s.becomesReady(1)
 	before := s.pids()[0]
 	s.restarts()

@@ -8,11 +8,13 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // roles are the servers that the test binary plays.
-func roles() map[string]func(args []string) int {
-	return map[string]func([]string) int{
+func roles() stage.Roles {
+	return stage.Roles{
 		"server":   server,
 		"stubborn": stubborn,
 		"deaf":     deaf,

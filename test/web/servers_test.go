@@ -4,6 +4,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // realServer is one of Debian's, with the words that make it take the socket
@@ -31,7 +33,7 @@ func realServers() []realServer {
 		},
 		{name: "puma", packages: "puma", words: []string{"puma", "--bind", "tcp://{address}"}, abrupt: true},
 		{name: "node", packages: "nodejs", words: []string{"node", "server.js"}},
-		{name: "go", words: []string{self, "server"}},
+		{name: "go", words: []string{stage.Self, "server"}},
 	}
 }
 

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // patience bounds every wait. It decides no result unless something hangs.
@@ -68,7 +70,7 @@ func start(t *testing.T, o opts) *site {
 	for _, word := range o.args {
 		words = append(words, strings.ReplaceAll(word, "{address}", s.address))
 	}
-	s.cmd = exec.Command(binary, words...)
+	s.cmd = exec.Command(stage.Binary, words...)
 	s.cmd.Dir = filepath.Join("testdata", "site")
 	if o.dir != "" {
 		s.cmd.Dir = o.dir
@@ -267,7 +269,7 @@ func (s *site) pids() (pids []int) {
 // ask runs another entrypoint, as its user would.
 func (s *site) ask(words ...string) (out string, code int) {
 	s.t.Helper()
-	c := exec.Command(binary, words...)
+	c := exec.Command(stage.Binary, words...)
 	c.Env = s.environment()
 	text, err := c.CombinedOutput()
 	var exit *exec.ExitError

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 const (
@@ -94,11 +96,11 @@ func (s *site) dirty(pid int) int {
 // A container that is restarted with every release for years is as small as on
 // its first day.
 func TestSoakRollingRestarts(t *testing.T) {
-	soak(t, self, "server")
+	soak(t, stage.Self, "server")
 }
 
 func soak(t *testing.T, words ...string) {
-	settle(t, binary)
+	settle(t, stage.Binary)
 	s := start(t, opts{
 		args: append([]string{"--bind", "{address}", "--"}, words...),
 		// Without the race detector's wait at the exit of our own server; and with a
