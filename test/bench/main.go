@@ -78,6 +78,7 @@ func measures() []measure {
 		{"nokms", noCredentials},
 		{"health", healthVerb},
 		{"web", web},
+		{"roll", roll},
 		{"size", size},
 	}
 }
