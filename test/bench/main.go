@@ -68,14 +68,14 @@ type measure struct {
 func measures() []measure {
 	return []measure{
 		{"start", start},
+		{"kms", kmsBatch}, // like the one above it minds what a thousand copies leave behind
+		{"nokms", noCredentials},
 		{"memory", memory},
 		{"wakeups", wakeups},
 		{"signal", signalLatency},
 		{"orphans", orphans},
 		{"restart", restart},
 		{"copies", copies},
-		{"kms", kmsBatch},
-		{"nokms", noCredentials},
 		{"health", healthVerb},
 		{"web", web},
 		{"roll", roll},
