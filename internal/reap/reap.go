@@ -22,7 +22,7 @@ import (
 
 // tick is the slow look for children beside SIGCHLD, should one signal ever be
 // lost. More often shows as wake-ups of an idle container.
-const tick = 30 * time.Second
+const tick = time.Minute
 
 // Reaper starts and waits for processes. Make one with New, before anything
 // else in the program may fork.
