@@ -49,8 +49,8 @@ func roll(b *bench) error {
 		turns           int
 	}{
 		// One request at a time in each copy: 40 answers a second.
-		{"sync", "--worker-class sync", 6},
-		{"gthread", "--worker-class gthread --threads 4 --worker-connections 4", 4},
+		{"sync", "--worker-class sync", 5},
+		{"gthread", "--worker-class gthread --threads 4", 3},
 	} {
 		if err := rollOurs(b, app, class.name, class.arguments, class.turns); err != nil {
 			return fmt.Errorf("%s: %w", class.name, err)
