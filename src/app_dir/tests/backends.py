@@ -79,21 +79,35 @@ class Server:
             env={**self.variables_of_server(), **variables},
             timeout=PATIENCE, **self.identity)
 
-    def start(self):
-        """Start it and wait until it answers."""
-        log = self.folder / 'output'
-        with open(log, 'ab') as output:
+    def launch(self):
+        """Start its process."""
+        with open(self.folder / 'output', 'ab') as output:
             self.process = subprocess.Popen(
                 self.command(), cwd=self.folder, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=output, start_new_session=True,
                 env=self.variables_of_server(), **self.identity)
 
+    def start(self):
+        """Start it and wait until it answers."""
+        self.launch()
+
         def answers():
             if self.process.poll() is not None:
-                raise AssertionError(f'{self.package} has ended:\n'
-                                     + log.read_text(errors='replace'))
+                self.has_ended()
+                return False
             return self.ready()
-        wait_until(answers, f'{self.package} to answer')
+        try:
+            wait_until(answers, f'{self.package} to answer')
+        except AssertionError as error:
+            raise AssertionError(f'{error}\n{self.output()}') from None
+
+    def has_ended(self):
+        """Say so: it should run."""
+        raise AssertionError(f'{self.package} has ended')
+
+    def output(self):
+        """Return what it has written, of all its lives."""
+        return (self.folder / 'output').read_text(errors='replace')
 
     def stop(self):
         """Stop it at once; its data stay."""
@@ -139,14 +153,30 @@ class PostgreSQL(Server):
 
     def start(self):
         """Start it and make the database, if it is not there."""
-        (self.folder / 'data' / 'postmaster.pid').unlink(missing_ok=True)
         super().start()
-        psql = str(self.find_program().with_name('psql'))
-        login = ['-h', '127.0.0.1', '-p', str(self.port), '-U', 'component']
-        wait_until(lambda: self.succeeds(psql, *login, '-c', 'SELECT 1',
-                                         'postgres'), 'PostgreSQL')
-        self.succeeds(psql, *login, '-c', 'CREATE DATABASE component',
-                      'postgres')
+        self.sql('CREATE DATABASE component')
+
+    def launch(self):
+        """Start it as if it had not been killed."""
+        (self.folder / 'data' / 'postmaster.pid').unlink(missing_ok=True)
+        super().launch()
+
+    def has_ended(self):
+        """Try again while a process of its last life holds its memory."""
+        if 'is still in use' not in self.output()[-500:]:
+            super().has_ended()
+        self.launch()
+
+    def ready(self):
+        """Log in: the port opens before it is known whether it can serve."""
+        return self.sql('SELECT 1')
+
+    def sql(self, statement):
+        """Return whether the server takes it."""
+        return self.succeeds(
+            str(self.find_program().with_name('psql')), '-h', '127.0.0.1',
+            '-p', str(self.port), '-U', 'component', '-c', statement,
+            'postgres')
 
     def succeeds(self, *words):
         """Return whether a program of the server's ends well."""
