@@ -39,6 +39,9 @@ func (p *program) exec(flags map[string][]string, words []string) error {
 	if err != nil {
 		return err
 	}
+	if os.Getpid() != 1 {
+		s.log.Debug(besideInit)
+	}
 	signals := early.Signals()
 	if len(kms.Classify(s.environment, s.how.mode)) > 0 {
 		var ctx context.Context
@@ -76,14 +79,15 @@ func (p *program) exec(flags map[string][]string, words []string) error {
 	return silent(outcome.Code)
 }
 
+// besideInit is said once: by run when it starts something, by exec to who looks
+// closely, since it is often a session beside the container's supervisor.
+const besideInit = "not PID 1: subreaper of our own descendants"
+
 // startReaper makes us the one who waits for everything from here on.
 func (p *program) startReaper(s *prepared) (*reap.Reaper, error) {
 	reaper, err := reap.New()
 	if err != nil {
 		s.log.Warn("cannot become the subreaper: what the application leaves behind goes to another init", "error", err)
-	}
-	if os.Getpid() != 1 {
-		s.log.Debug("not PID 1: subreaper of our own descendants")
 	}
 	return reaper, nil
 }

@@ -206,6 +206,9 @@ func (r *runner) conduct() (supervisor.Outcome, error) {
 	if len(r.words) > 0 {
 		what = "a command"
 	}
+	if os.Getpid() != 1 {
+		r.log.Info(besideInit)
+	}
 	r.log.Info("starting", "mode", what, "copies", r.plan.Commands[0].Copies, "grace", r.plan.Commands[0].Grace)
 	return r.supervisor.Run(r.plan.Commands, r.plan.Timeout), nil
 }

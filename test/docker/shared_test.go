@@ -84,6 +84,9 @@ func TestAServerInASharedProcessNamespace(t *testing.T) {
 	if code := c.stop(); code != 0 {
 		t.Errorf("docker stop: code %d", code)
 	}
+	if strings.Count(c.log(), "not PID 1") != 1 {
+		t.Errorf("it does not say once that it is not PID 1\n%s", c.log())
+	}
 	if after := other.everybody(); after != before {
 		t.Errorf("the other container's processes were\n%sand are\n%s", before, after)
 	}
