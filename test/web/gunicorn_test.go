@@ -129,7 +129,7 @@ func TestRollingRestartDropsNothing(t *testing.T) {
 func TestGunicornsOwnReloadBeside(t *testing.T) {
 	forEachClass(t, func(t *testing.T, w worker) {
 		needs(t, "gunicorn", "gunicorn")
-		address, out := freeAddress(t), newOutput()
+		address, out := stage.FreeAddress(t), newOutput()
 		c := exec.Command("gunicorn", "--bind", address, "--workers", "2", "shop.wsgi")
 		c.Dir = filepath.Join("testdata", "site")
 		c.Env = append(os.Environ(), "GUNICORN_CMD_ARGS="+w.arguments, "IMPORT_SECONDS=2", "PYTHONDONTWRITEBYTECODE=1")

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/codeontap/entrypoint/test/internal/stage"
 )
 
 // lag is how late the load balancer learns that a container is not ready any
@@ -27,7 +29,7 @@ func balance(t *testing.T, backends ...string) *nginx {
 	t.Helper()
 	needs(t, "nginx", "nginx")
 	dir := t.TempDir()
-	n := &nginx{t: t, address: freeAddress(t), conf: filepath.Join(dir, "nginx.conf")}
+	n := &nginx{t: t, address: stage.FreeAddress(t), conf: filepath.Join(dir, "nginx.conf")}
 	n.write(backends...)
 	n.site = &site{t: t, out: newOutput(), done: make(chan struct{})}
 	n.site.cmd = exec.Command("nginx", "-c", n.conf, "-p", dir, "-g", "daemon off;", "-e", "stderr")

@@ -64,7 +64,7 @@ func start(t *testing.T, o opts) *site {
 	}
 	s := &site{t: t, home: home, address: o.address, out: newOutput(), done: make(chan struct{})}
 	if s.address == "" {
-		s.address = freeAddress(t)
+		s.address = stage.FreeAddress(t)
 	}
 	words := []string{"run"}
 	for _, word := range o.args {
@@ -157,16 +157,6 @@ func statOf(pid int) []string {
 		return nil
 	}
 	return strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (s *site) String() string {
