@@ -467,6 +467,36 @@ func thePrivateSocket(t *testing.T, folder bool) {
 	}
 }
 
+// A server that waits for one more connection after TERM gets it from us, on its
+// private socket; control: where it has none, it waits until it is killed.
+func TestKernelAServerThatWaitsForOneMoreEventIsWoken(t *testing.T) {
+	stops := func(private bool, listener string, grace time.Duration) (log string) {
+		k := newKernel(t, "127.0.0.1:0")
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec := k.shell("")
+		spec.Argv = []string{self}
+		spec.Env = spec.Env.With(env.Variable{Name: "ROLE", Value: env.NewSecret("one more event")},
+			env.Variable{Name: "LISTENER", Value: env.NewSecret(listener)})
+		spec.Bind, spec.Private = []command.Address{k.start.Sockets.Sockets()[0].Address}, private
+		spec.Stop[0].Wait = grace
+		k.run(spec)
+		if line := k.hear(); line != "serving" {
+			t.Fatal(line)
+		}
+		k.finish()
+		return strings.Join(k.log.said(), "\n")
+	}
+	if log := stops(true, "4", patience); !strings.Contains(log, "web stopped: exit code 0") {
+		t.Errorf("it was not woken:\n%s", log)
+	}
+	if log := stops(false, "3", 300*time.Millisecond); !strings.Contains(log, "web has to be killed") {
+		t.Errorf("it ends by itself: the test shows nothing\n%s", log)
+	}
+}
+
 // What we were started with as ignored the application finds ignored, and
 // nothing else: not what we ignore or block ourselves.
 func TestKernelIgnoredSignalsAreHandedOn(t *testing.T) {

@@ -29,6 +29,9 @@ func (c *Copy) end(life Life) Exit {
 		c.pass(life, stage.Signal)
 		if i == 0 {
 			c.pass(life, syscall.SIGCONT) // a stopped process never sees TERM
+			if path := life.Private(); path != "" {
+				defer nudge(path)()
+			}
 		}
 		timer := time.NewTimer(stage.Wait)
 		over := e.wait(stage.Signal, timer.C)

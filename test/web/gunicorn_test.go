@@ -19,8 +19,9 @@ import (
 type worker struct {
 	name, arguments string
 	inFlight        int
-	// stopCosts is how many of them it may drop when it is told to go.
-	stopCosts int
+	// It may drop this many of them when somebody sends TERM to a copy, and when we
+	// stop one.
+	termCosts, stopCosts int
 }
 
 // workersOf are the classes as the gunicorn here runs them.
@@ -29,21 +30,24 @@ func workersOf(t *testing.T) []worker {
 	generation := generationOf(t)
 	if generation < 21 {
 		return []worker{
-			{"sync", "--worker-class sync", 1, 0},
+			{"sync", "--worker-class sync", 1, 0, 0},
 			// gthread accepts more than it has threads for, up to its worker-connections.
-			{"gthread", "--worker-class gthread --threads 4 --worker-connections 4", 4, 0},
+			{"gthread", "--worker-class gthread --threads 4 --worker-connections 4", 4, 0, 0},
 		}
 	}
 	// Since 21 gthread accepts first and waits for the request afterwards. When all of
 	// its worker-connections are accepted and none is read it never looks again: few of
 	// them are no choice.
-	gthread := worker{"gthread", "--worker-class gthread --threads 4", clients, 0}
+	gthread := worker{"gthread", "--worker-class gthread --threads 4", clients, 0, 0}
 	if generation < 24 {
 		// On TERM it forgets what it has accepted and not read, whoever holds the socket;
-		// its own reload does it too.
-		gthread.stopCosts = clients
+		// its own reload does it too. Where we stop it this is our nudge
+		// (supervisor/nudge.go) in all but one or two of a hundred stops; without the
+		// nudge it is a client's in two of three.
+		gthread.termCosts = clients
+		gthread.stopCosts = 1
 	}
-	return []worker{{"sync", "--worker-class sync", 1, 0}, gthread}
+	return []worker{{"sync", "--worker-class sync", 1, 0, 0}, gthread}
 }
 
 var versionOfGunicorn = regexp.MustCompile(`^gunicorn \(version (\d+)\.`)
@@ -111,7 +115,7 @@ func TestRollingRestartDropsNothing(t *testing.T) {
 		l.phase("rolling restart", from)
 		l.goesOn(some)
 		l.end()
-		dropsAtMost(t, l, s, 2*w.stopCosts)
+		dropsAtMost(t, l, s, w.stopCosts) // of the two copies
 		for i, pid := range s.pids() {
 			if pid == before[i] {
 				t.Errorf("copy %d is still the old one", i)
@@ -177,7 +181,7 @@ func TestTERMToEachCopyInTurnDropsNothing(t *testing.T) {
 			l.goesOn(some)
 		}
 		l.end()
-		dropsAtMost(t, l, s, 2*w.stopCosts)
+		dropsAtMost(t, l, s, 2*w.termCosts)
 		s.stops(0)
 	})
 }
