@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/codeontap/entrypoint/internal/listen"
 	"github.com/codeontap/entrypoint/internal/metrics"
 	"github.com/codeontap/entrypoint/supervisor"
 )
@@ -53,8 +54,8 @@ func (r *runner) snapshot() metrics.Snapshot {
 		s.Checks = append(s.Checks, metrics.Check{Name: check.Name(), Up: result.Up, Duration: result.Duration})
 	}
 	for _, socket := range r.sockets.Sockets() {
-		if length, _, err := metrics.ListenQueue(socket.FD()); err == nil {
-			s.Queues = append(s.Queues, metrics.Queue{Listener: socket.Address.String(), Length: length})
+		if length, limit, err := listen.Queue(socket.FD()); err == nil {
+			s.Queues = append(s.Queues, metrics.Queue{Listener: socket.Address.String(), Length: length, Limit: limit})
 		}
 	}
 	r.mu.Lock()

@@ -58,10 +58,11 @@ type Check struct {
 	Duration time.Duration
 }
 
-// Queue is the number of connections that wait for a copy to take them.
+// Queue is the connections that wait for a copy to take them.
 type Queue struct {
 	Listener string // its address
 	Length   int
+	Limit    int // how many may wait; 0 while clients are refused
 }
 
 // Collector makes the metrics from snapshot, which must answer at once and may
@@ -102,8 +103,8 @@ type collector struct {
 
 // descriptions are the names, as docs and interface promise them.
 type descriptions struct {
-	info, copies, desired, starts, exits, restarts, signals, orphans, oomKills, killed *prometheus.Desc
-	checkUp, checkDuration, queue, envValues, kmsRequests, decrypt, ready, stop        *prometheus.Desc
+	info, copies, desired, starts, exits, restarts, signals, orphans, oomKills, killed      *prometheus.Desc
+	checkUp, checkDuration, queue, queueLimit, envValues, kmsRequests, decrypt, ready, stop *prometheus.Desc
 }
 
 func describe() descriptions {
@@ -124,6 +125,7 @@ func describe() descriptions {
 		checkUp:       metric("check_up", "Whether the health check succeeds.", "check"),
 		checkDuration: metric("check_duration_seconds", "How long the health check took last time.", "check"),
 		queue:         metric("listen_queue", "Connections that wait to be accepted.", "listener"),
+		queueLimit:    metric("listen_queue_limit", "Connections that may wait to be accepted; 0 while nobody is let in.", "listener"),
 		envValues:     metric("env_values_total", "Variables of the environment by what became of their value.", "result"),
 		kmsRequests:   metric("kms_requests_total", "Requests to KMS by their outcome.", "code"),
 		decrypt:       metric("decrypt_seconds", "How long decrypting the environment took; 0 until it is done."),
@@ -136,7 +138,7 @@ func describe() descriptions {
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.info, c.copies, c.desired, c.starts, c.exits, c.restarts, c.signals, c.orphans, c.oomKills, c.killed,
-		c.checkUp, c.checkDuration, c.queue, c.envValues, c.kmsRequests, c.decrypt, c.ready, c.stop,
+		c.checkUp, c.checkDuration, c.queue, c.queueLimit, c.envValues, c.kmsRequests, c.decrypt, c.ready, c.stop,
 	} {
 		out <- d
 	}
@@ -187,6 +189,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		if !seen[queue.Listener] {
 			seen[queue.Listener] = true
 			gauge(c.queue, float64(queue.Length), queue.Listener)
+			gauge(c.queueLimit, float64(queue.Limit), queue.Listener)
 		}
 	}
 	for result, n := range s.EnvValues {

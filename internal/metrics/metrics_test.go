@@ -34,7 +34,7 @@ func busy() Snapshot {
 		OOMKills:         2,
 		KilledAfterGrace: 1,
 		Checks:           []Check{{"http", true, 12 * time.Millisecond}, {"tcp", false, 3 * time.Second}},
-		Queues:           []Queue{{"0.0.0.0:8000", 5}},
+		Queues:           []Queue{{"0.0.0.0:8000", 5, 4096}},
 		EnvValues:        map[string]uint64{"plain": 40, "decrypted": 3},
 		KMSRequests:      map[string]uint64{"ok": 3},
 		Decrypt:          11 * time.Millisecond, Ready: 2500 * time.Millisecond, Stop: time.Second,
@@ -78,6 +78,7 @@ func TestPage(t *testing.T) {
 		`entrypoint_killed_after_grace_total 1`,
 		`entrypoint_kms_requests_total{code="ok"} 3`,
 		`entrypoint_listen_queue{listener="0.0.0.0:8000"} 5`,
+		`entrypoint_listen_queue_limit{listener="0.0.0.0:8000"} 4096`,
 		`entrypoint_oom_kills_total 2`,
 		`entrypoint_orphans_reaped_total 4`,
 		`entrypoint_ready_seconds 2.5`,
@@ -147,7 +148,7 @@ func TestOddSnapshots(t *testing.T) {
 	got := page(t, func() Snapshot {
 		return Snapshot{
 			Checks: []Check{{Name: "http", Up: true}, {Name: "http"}},
-			Queues: []Queue{{"unix:/\xff", 1}, {"unix:/\xff", 2}},
+			Queues: []Queue{{"unix:/\xff", 1, 9}, {"unix:/\xff", 2, 9}},
 		}
 	})
 	if n := strings.Count(got, "entrypoint_check_up{"); n != 1 {

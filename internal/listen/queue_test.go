@@ -1,7 +1,6 @@
-package metrics
+package listen
 
 import (
-	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -11,12 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/codeontap/entrypoint/internal/command"
-	"github.com/codeontap/entrypoint/internal/listen"
 )
 
 func queueOf(t *testing.T, fd, wantLength int) (limit int) {
 	t.Helper()
-	length, limit, err := ListenQueue(fd)
+	length, limit, err := Queue(fd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +25,7 @@ func queueOf(t *testing.T, fd, wantLength int) (limit int) {
 }
 
 // The sockets are those that copies share; here nobody accepts.
-func TestListenQueue(t *testing.T) {
+func TestQueue(t *testing.T) {
 	for _, story := range []struct {
 		network string
 		address command.Address
@@ -37,7 +35,7 @@ func TestListenQueue(t *testing.T) {
 		{"unix", command.Address{Path: filepath.Join(t.TempDir(), "s")}},
 	} {
 		t.Run(story.address.String(), func(t *testing.T) {
-			sockets, err := listen.BindAll([]command.Address{story.address})
+			sockets, err := BindAll([]command.Address{story.address})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,40 +76,16 @@ func TestListenQueue(t *testing.T) {
 	}
 }
 
-func TestListenQueueOfWhatIsNoSocket(t *testing.T) {
+func TestTheQueueOfWhatIsNoSocket(t *testing.T) {
 	file, err := os.Open("/dev/null")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if _, _, err := ListenQueue(int(file.Fd())); !errors.Is(err, unix.ENOTSOCK) {
+	if _, _, err := Queue(int(file.Fd())); !errors.Is(err, unix.ENOTSOCK) {
 		t.Errorf("%v", err)
 	}
-	if _, _, err := ListenQueue(-1); !errors.Is(err, unix.EBADF) {
+	if _, _, err := Queue(-1); !errors.Is(err, unix.EBADF) {
 		t.Errorf("%v", err)
 	}
-}
-
-func FuzzParseUnixDiag(f *testing.F) {
-	message := func(kind uint16, body ...uint32) []byte {
-		b := make([]byte, unix.NLMSG_HDRLEN)
-		binary.NativeEndian.PutUint32(b, uint32(unix.NLMSG_HDRLEN+4*len(body)))
-		binary.NativeEndian.PutUint16(b[4:], kind)
-		for _, word := range body {
-			b = binary.NativeEndian.AppendUint32(b, word)
-		}
-		return b
-	}
-	f.Add([]byte{})
-	f.Add(message(unix.NLMSG_ERROR, 0xfffffffe))
-	f.Add(message(unix.NLMSG_ERROR))
-	f.Add(message(sockDiagByFamily, 0, 0, 0, 0, queueAttribute<<16|12, 3, 128))
-	f.Add(message(sockDiagByFamily, 0, 0, 0, 0, 9<<16|5, 1, queueAttribute<<16|12, 3, 128))
-	f.Add(message(sockDiagByFamily, 0, 0, 0, 0, 9<<16, 0))
-	f.Fuzz(func(t *testing.T, message []byte) {
-		length, limit, err := parseUnixDiag(message)
-		if err != nil && (length != 0 || limit != 0) {
-			t.Errorf("%d, %d with %v", length, limit, err)
-		}
-	})
 }
