@@ -129,8 +129,12 @@ LOGGING = {
     'handlers': {'console': {
         'class': 'logging.StreamHandler', 'formatter': 'line'}},
     'root': {'handlers': ['console'], 'level': 'INFO'},
-    'loggers': {'django': {
-        'handlers': ['console'], 'level': 'INFO', 'propagate': False}},
+    'loggers': {
+        'django': {
+            'handlers': ['console'], 'level': 'INFO', 'propagate': False},
+        # uvicorn has handlers of its own: each line would come twice.
+        'uvicorn': {'handlers': [], 'propagate': True},
+        'uvicorn.access': {'handlers': [], 'propagate': True}},
 }
 
 # SQL database: DATABASE_*
@@ -145,6 +149,12 @@ if '.' not in database_engine:
             'sqlite3, oracle, or the path of a backend with dots in it')
     database_engine = 'django.db.backends.' + database_engine
 
+database_options = {
+    'postgresql': {'connect_timeout': 5},
+    # Django before 4.2 asks for three bytes a letter: no emoji.
+    'mysql': {'connect_timeout': 5, 'charset': 'utf8mb4'},
+}.get(database_kind, {})
+
 if DATABASE_HOST:
     because = 'it is required with DATABASE_HOST'
     DATABASES = {'default': {
@@ -158,8 +168,7 @@ if DATABASE_HOST:
         # A connection for each request: a server that went away and came
         # back costs no request, on any version of Django.
         'CONN_MAX_AGE': 0,
-        'OPTIONS': {'connect_timeout': 5} if database_kind in (
-            'postgresql', 'mysql') else {},
+        'OPTIONS': database_options,
     }}
 else:
     sqlite_name = (environment.text('DATABASE_NAME')

@@ -150,6 +150,7 @@ func stories() map[string]story {
 		"off":            kms(0, "", nil, false, "ENTRYPOINT_DECRYPT=off"),
 
 		"database-away": byItself(69, source, append(database, "DATABASE_PASSWORD=x", "DATABASE_PORT=1"), "run", "--mode", "TASK", "--task", "migrate --noinput"),
+		"no-table":      byItself(1, source, []string{"DJANGO_DEBUG=True"}, "run", "--mode", "TASK", "--task", "greet --name Ada"),
 		"wait-for": story{code: 143, make: func(t *testing.T) made {
 			p := start(t, folder(t), small(folder(t)), "run", "--wait-for", "127.0.0.1:1", "--", "true")
 			said, code := p.says("waiting for").signal(syscall.SIGTERM).end()

@@ -1,4 +1,4 @@
-"""PostgreSQL, RabbitMQ and Redis of Debian's packages, for one test each.
+"""PostgreSQL, MariaDB, RabbitMQ and Redis of Debian, for one test each.
 
 On free ports of the loopback interface, with all their files in a temporary
 folder. Who uses one calls ``close``. Each gives in ``variables`` what the
@@ -190,6 +190,53 @@ class PostgreSQL(Server):
     def variables(self):
         """Return the contract's set."""
         return {'DATABASE_HOST': '127.0.0.1',
+                'DATABASE_PORT': str(self.port),
+                'DATABASE_NAME': 'component',
+                'DATABASE_USERNAME': 'component',
+                'DATABASE_PASSWORD': PASSWORD}
+
+
+class MariaDB(Server):
+    """An empty database that speaks MySQL."""
+
+    package = 'mariadb-server'
+    program = 'mariadbd'
+    user = 'mysql'
+
+    def prepare(self):
+        """Make the system's tables, and the words of each start."""
+        self.call('mariadb-install-db', '--no-defaults',
+                  f'--datadir={self.folder}/data',
+                  '--auth-root-authentication-method=socket',
+                  '--skip-test-db')
+        (self.folder / 'first.sql').write_text(
+            'CREATE DATABASE IF NOT EXISTS component CHARACTER SET utf8mb4;\n'
+            "CREATE USER IF NOT EXISTS component@'127.0.0.1'"
+            f" IDENTIFIED BY '{PASSWORD}';\n"
+            "GRANT ALL ON component.* TO component@'127.0.0.1';\n")
+
+    def command(self):
+        """Return the words to start it."""
+        return [self.find_program(), '--no-defaults',
+                f'--datadir={self.folder}/data',
+                '--bind-address=127.0.0.1', f'--port={self.port}',
+                f'--socket={self.folder}/socket', '--skip-name-resolve',
+                f'--init-file={self.folder}/first.sql']
+
+    def ask(self, statement):
+        """Return what the server answers."""
+        return subprocess.run(
+            ['mariadb', '--no-defaults', '--host=127.0.0.1',
+             f'--port={self.port}', '--user=component',
+             '--skip-column-names', f'--execute={statement}', 'component'],
+            check=True, capture_output=True, text=True, timeout=PATIENCE,
+            env={**self.variables_of_server(), 'MYSQL_PWD': PASSWORD}).stdout
+
+    @property
+    def variables(self):
+        """Return the contract's set."""
+        return {'DATABASE_ENGINE': 'mysql',
+                'DATABASE_HOST': '127.0.0.1',
                 'DATABASE_PORT': str(self.port),
                 'DATABASE_NAME': 'component',
                 'DATABASE_USERNAME': 'component',

@@ -153,6 +153,26 @@ class BadInput(SimpleTestCase):
         site = self.component.start_web()
         self.assertEqual(site.ask('/static/admin/css/base.css')[0], 404)
 
+    def test_a_servers_line_comes_once(self):
+        """Though uvicorn has a handler before it reads the settings."""
+        done = self.component.run('python3', '-c', inspect.cleandoc("""
+            import logging.config, os
+            logging.config.dictConfig({
+                'version': 1, 'disable_existing_loggers': False,
+                'handlers': {'own': {'class': 'logging.StreamHandler'}},
+                'loggers': {name: {'handlers': ['own'], 'propagate': False}
+                            for name in ('uvicorn', 'uvicorn.access')}})
+            os.environ['DJANGO_SETTINGS_MODULE'] = 'app_dir.settings'
+            import django
+            django.setup()
+            for name in ('error', 'access'):
+                logging.getLogger('uvicorn.' + name).warning('a line')
+            """), DJANGO_DEBUG='yes')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(
+            done.stderr, r'\A\S+ \S+ WARNING uvicorn\.error: a line\n'
+            r'\S+ \S+ WARNING uvicorn\.access: a line\n\Z')
+
     def test_a_database_that_is_away(self):
         """One line that names the variables and not the password."""
         ended = self.component.manage(
@@ -164,6 +184,35 @@ class BadInput(SimpleTestCase):
         self.assertRegex(ended.stderr, '^cannot connect to the database: .*'
                          'DATABASE_HOST.*DATABASE_PASSWORD')
         self.assertNotIn('Canary', ended.stderr)
+
+    def test_a_command_before_the_first_migrate(self):
+        """One line that says what to do, and no word of a connection."""
+        ended = self.component.manage('greet', '--name', 'Ada',
+                                      DJANGO_DEBUG='1')
+        self.assertEqual(ended.returncode, 1)
+        self.assertEqual(
+            ended.stderr, 'the database has no table app_dir_greeting: run '
+            'the task migrate first\n')
+
+    def test_a_database_without_its_driver(self):
+        """Django's words, in one line."""
+        ended = self.component.manage(
+            'migrate', DJANGO_DEBUG='1', DATABASE_ENGINE='oracle',
+            DATABASE_HOST='127.0.0.1', DATABASE_NAME='n',
+            DATABASE_USERNAME='u', DATABASE_PASSWORD='Canary')
+        self.assertEqual(ended.returncode, 78)
+        self.assertRegex(ended.stderr, r'\Acannot configure the component: '
+                         r'Error loading .*\n\Z')
+
+    def test_a_database_that_is_no_file(self):
+        """The driver's words, and where the name comes from."""
+        ended = self.component.manage(
+            'migrate', DJANGO_DEBUG='1', DATABASE_ENGINE='sqlite3',
+            DATABASE_NAME=str(self.component.src / 'missing' / 'db'))
+        self.assertEqual(ended.returncode, 69)
+        self.assertEqual(
+            ended.stderr, 'cannot use the database: unable to open database '
+            'file, see DATABASE_NAME\n')
 
     def test_a_page_before_the_first_migrate(self):
         """It says what to do."""
