@@ -11,6 +11,9 @@ import (
 	"github.com/codeontap/entrypoint/internal/kms"
 )
 
+// cannotStart begins each line of what keeps the application from starting.
+const cannotStart = "cannot start: "
+
 // acceptable is the last look at an environment before copies get it, at the
 // start and at each restart: the contract, and what execve(2) can carry.
 func (s *prepared) acceptable(words []string) error {
@@ -38,12 +41,12 @@ func (s *prepared) checkContract(words []string) error {
 			s.log.Warn(sentence(problem))
 			continue
 		}
-		found = append(found, "cannot start: "+sentence(problem))
+		found = append(found, cannotStart+sentence(problem))
 	}
 	if s.how.policy == kms.Exit {
 		for _, name := range encrypted {
 			if inUse(s.environment, name) {
-				found = append(found, "cannot start: "+name+" is still a ciphertext, and ENTRYPOINT_DECRYPT_FAILURE is exit")
+				found = append(found, cannotStart+name+" is still a ciphertext, and ENTRYPOINT_DECRYPT_FAILURE is exit")
 			}
 		}
 	}

@@ -69,7 +69,7 @@ func (s *prepared) decrypt(ctx context.Context, reaper *reap.Reaper) (kms.Result
 		return result, silent(codeStopped)
 	}
 	if code := result.ExitCode(); code != 0 && d.policy == kms.Exit {
-		return result, fail(code, "cannot start: not every value could be decrypted, and ENTRYPOINT_DECRYPT_FAILURE is exit")
+		return result, fail(code, cannotStart+"not every value could be decrypted, and ENTRYPOINT_DECRYPT_FAILURE is exit")
 	}
 	s.environment = kms.Apply(s.environment, result)
 	return result, nil

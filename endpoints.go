@@ -138,8 +138,8 @@ func (r *runner) restart(ctx context.Context, progress func(string)) error {
 		return errors.New("tasks run to their end")
 	}
 	fresh, err := r.freshSpec(ctx)
-	if err != nil {
-		return err
+	if err != nil { // in the words of a start, and several lines
+		return errors.New(strings.ReplaceAll(strings.ReplaceAll(err.Error(), cannotStart, ""), "\n", "; "))
 	}
 	progress(fmt.Sprintf("restarting %d copies of %s", fresh.Copies, fresh.Name))
 	return r.supervisor.Restart(fresh)

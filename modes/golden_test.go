@@ -116,6 +116,7 @@ func stories(t *testing.T) []story {
 		{"custom-script", modes.Settings{Mode: "FLOWER"}, environment(), withScript(component(), "container-flower.sh", "#!/bin/sh\nexec celery -A app_dir flower\n")},
 		{"command", byFlag(modes.Settings{Words: []string{"/app/server", "-v"}, Workers: modes.Workers{Count: 2}}, "workers"), environment(), modes.Facts{Temp: "/tmp"}},
 		{"command-bind", byFlag(modes.Settings{Words: []string{"uvicorn", "app:app"}, Bind: []command.Address{{Port: 80}}}, "bind"), environment(), modes.Facts{Temp: "/tmp"}},
+		{"command-drain", byFlag(modes.Settings{Words: []string{"/app/server"}, Drain: 2 * time.Second}, "drain"), environment(), modes.Facts{Temp: "/tmp"}},
 		{"init", byVariable(modes.Settings{InitTasks: [][]string{{"migrate", "--noinput"}, {"collectstatic", "--noinput"}}, WaitFor: []string{"database", "mq:5672"}}, "init-task", "wait-for"), environment(), component()},
 		{"read-only", modes.Settings{}, environment(), func() modes.Facts {
 			f := component()

@@ -53,7 +53,10 @@ func (p *planner) portAddress() []command.Address {
 // copy is ready, which codes end it, and the way to the sockets that we hold.
 func (p *planner) serve(spec *command.Spec, s server, l launch) {
 	derive := func(budget time.Duration) command.Stages { return stages(firstSignal(s), budget) }
-	p.stopping(spec, p.Mode == WEB && len(p.Words) == 0 || len(spec.Bind) > 0, derive)
+	// What a command does is not known: it drains where we hold its socket, or when
+	// it is told to.
+	drains := p.Mode == WEB && len(p.Words) == 0 || len(spec.Bind) > 0 || p.given("drain")
+	p.stopping(spec, drains, derive)
 	spec.Clean, spec.Fatal = cleanCodes(), fatalCodes(s)
 	p.handSockets(spec, s, l)
 	p.ready(spec)
