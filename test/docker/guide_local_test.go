@@ -167,6 +167,7 @@ func TestTheGuideToDockerCompose(t *testing.T) {
 	one.Reloaded(p.url("/"), "It reloads.", template)
 	guide.Edit(t, code, "'the broker cannot be reached'", "'edited code'")
 	one.Reloaded(p.url("/?failed=broker"), "edited code", code)
+	p.waitRunning("worker", "beat") // they wait until web is healthy, which is a look later than the page
 	guide.Edit(t, filepath.Join(dir, "src/app_dir/tasks.py"), "greet(name, Greeting.Source.WORKER)", "greet('edited ' + name, Greeting.Source.WORKER)")
 	if said := two.Run(steps[2]); !strings.Contains(said, "worker") {
 		t.Errorf("the worker's log: %s", said)
@@ -182,7 +183,7 @@ func TestTheGuideToDockerCompose(t *testing.T) {
 	}
 
 	two.Run(steps[4])
-	if said, code := one.CtrlC(); code != 0 {
+	if said, code := one.CtrlC(); code != 0 && (composeIs1(t) || code != 130) {
 		t.Errorf("Ctrl-C: code %d\n%s", code, said)
 	}
 	two.Run(steps[5])
