@@ -19,11 +19,12 @@ import (
 
 // project is one start of a compose file from a copy of the checkout.
 type project struct {
-	t    *testing.T
-	dir  string // where docker-compose is called
-	file []string
-	env  []string
-	port string
+	t       *testing.T
+	program string
+	dir     string // where docker-compose is called
+	file    []string
+	env     []string
+	port    string
 }
 
 // projectPrefix begins the name of every project here: compose puts it on what
@@ -34,8 +35,14 @@ const projectPrefix = "entrypoint-test-"
 // own. files are compose files relative to dir; none is docker-compose.yml.
 func newProject(t *testing.T, name, dir string, files ...string) project {
 	t.Helper()
+	return newProjectOf(t, "docker-compose", name, dir, files...)
+}
+
+// newProjectOf is one of that compose.
+func newProjectOf(t *testing.T, program, name, dir string, files ...string) project {
+	t.Helper()
 	servers(t)
-	p := project{t: t, dir: dir, port: freePort(t)}
+	p := project{t: t, program: program, dir: dir, port: freePort(t)}
 	for _, f := range files {
 		p.file = append(p.file, "-f", f)
 	}
@@ -54,7 +61,7 @@ func newProject(t *testing.T, name, dir string, files ...string) project {
 }
 
 func (p project) command(args ...string) *exec.Cmd {
-	cmd := exec.Command("docker-compose", append(p.file, args...)...)
+	cmd := exec.Command(p.program, append(p.file, args...)...)
 	cmd.Dir, cmd.Env = p.dir, p.env
 	return cmd
 }
