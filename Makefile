@@ -10,7 +10,7 @@ PORT    ?= 8000
 bin/entrypoint: $(SOURCES)
 	@VERSION=$(VERSION) sh devops/build.sh $@
 
-.PHONY: build run check test test-engine bench soak demo-kms generate clean help
+.PHONY: build run check test test-engine test-vm bench soak demo-kms generate clean help
 build: bin/entrypoint ## the static binary: bin/entrypoint
 
 run: bin/entrypoint ## a Django site behind entrypoint on http://127.0.0.1:8000 (PORT=), two copies, until Ctrl-C
@@ -28,6 +28,9 @@ test: ## everything that needs no container engine; installs what it needs
 
 test-engine: ## what needs a Docker engine; says so where there is none
 	@sh test/engine.sh
+
+test-vm: ## cgroup v2, on a Debian kernel of its own in qemu
+	@sh test/vm.sh
 
 bench: bin/entrypoint ## figures against tini, s6 and others, into docs/benchmarks.md
 	@sh test/bench.sh

@@ -21,8 +21,8 @@ class OnPostgreSQL(SimpleTestCase):
         """Rows, sessions and the cache; no SQLite file appears."""
         early = self.component.manage('greet', '--name', 'Ada')
         self.assertEqual(
-            early.stderr, 'the database has no table app_dir_greeting: run '
-            'the task migrate first\n')
+            early.stderr, 'the database has no table app_dir_greeting: '
+            'run the task migrate first\n')
         done = self.component.run('./container-task.sh', APP_TASK_LIST=(
             'migrate --noinput -v0; greet --name Ada; check --database '
             'default'))

@@ -191,8 +191,8 @@ class BadInput(SimpleTestCase):
                                       DJANGO_DEBUG='1')
         self.assertEqual(ended.returncode, 1)
         self.assertEqual(
-            ended.stderr, 'the database has no table app_dir_greeting: run '
-            'the task migrate first\n')
+            ended.stderr, 'the database has no table app_dir_greeting: '
+            'run the task migrate first\n')
 
     def test_a_database_without_its_driver(self):
         """Django's words, in one line."""
