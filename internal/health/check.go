@@ -73,7 +73,8 @@ func HTTP(a command.Address, path string, ours func(net.Conn) (ours, settled boo
 	}
 	client := &http.Client{
 		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			DialContext: func(detached context.Context, _, _ string) (net.Conn, error) {
+				ctx := detached.Value(look{}).(context.Context)
 				conn, err := dialAddress(ctx, a)
 				if err != nil || ours == nil {
 					return conn, err
@@ -91,7 +92,7 @@ func HTTP(a command.Address, path string, ours func(net.Conn) (ours, settled boo
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
+		request, err := http.NewRequestWithContext(context.WithValue(ctx, look{}, ctx), http.MethodGet, "http://localhost"+path, nil)
 		if err != nil {
 			return errors.New("the path cannot be asked for")
 		}
@@ -107,6 +108,11 @@ func HTTP(a command.Address, path string, ours func(net.Conn) (ours, settled boo
 		return nil
 	}
 }
+
+// look is the key of the look's own context. The transport dials with one that has
+// its values and not its end, for the sake of requests to come; we have none, and a
+// program that never accepts would gather connections.
+type look struct{}
 
 // acceptedEvery is how often it is looked who has accepted a connection: it may
 // wait in the queue for as long as every process is busy.

@@ -280,3 +280,37 @@ func TestHTTPOfOneAmongSeveral(t *testing.T) {
 		t.Errorf("taken by nobody: %v, asked %d times", err, len(asked))
 	}
 }
+
+// A look that is over leaves nothing behind, also where nobody has accepted its
+// connection: one that hangs for an hour would gather thousands.
+func TestHTTPLeavesNothingBehindWhereNobodyAccepts(t *testing.T) {
+	l := listen(t, "tcp", "127.0.0.1:0")
+	address := command.Address{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}
+	looked := make(chan struct{}, 1)
+	check := HTTP(address, "", func(net.Conn) (ours, settled bool) {
+		select {
+		case looked <- struct{}{}:
+		default:
+		}
+		return false, false
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- check(ctx) }()
+	<-looked
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("a look that was given up is well")
+	}
+	conn, err := l.Accept() // what waited in the queue
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the connection of the look is still there: %v", err)
+	}
+}
