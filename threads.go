@@ -17,8 +17,8 @@ const processors = 2
 // reserveThreads has the threads made now that may be needed later. Where the
 // container is at its limit of processes (pids.max, which counts threads) the
 // runtime cannot make one more, and ends the program with a fatal error: PID 1
-// would die of what its application did. The runtime never gives an idle thread
-// back.
+// would die of what its application did, or of more copies than there is room for.
+// The runtime never gives an idle thread back.
 func reserveThreads() {
 	if runtime.GOMAXPROCS(0) > processors {
 		runtime.GOMAXPROCS(processors)

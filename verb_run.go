@@ -107,7 +107,7 @@ func (r *runner) run() (err error) {
 		Reaper: r.reaper, Sockets: r.sockets, Ignored: early.Ignored(), Output: r.output(), Log: r.log, PrivateDir: r.runtimeDir,
 		Forked: func(int) {
 			early.CatchRest()
-			go reserveThreads()
+			reserveThreads()
 			r.memory.find()
 			r.open()
 		},

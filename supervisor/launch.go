@@ -30,12 +30,14 @@ type Starter struct {
 	// is told where that cannot be written.
 	PrivateDir string
 	Log        *slog.Logger
-	// Forked is called after the first successful start, with its pid.
+	// Forked is called after the first successful start, with its pid; the others
+	// wait for it.
 	Forked func(pid int)
 
-	once  sync.Once
-	count atomic.Uint64
-	said  sync.Once
+	forking sync.Mutex
+	once    sync.Once
+	count   atomic.Uint64
+	said    sync.Once
 }
 
 // Launch starts one copy.
@@ -89,7 +91,7 @@ func (s *Starter) start(spec command.Spec, index int, foreground bool) (*life, e
 		}
 		program.Files[1], program.Files[2] = uintptr(l.output.files[0]), uintptr(l.output.files[1])
 	}
-	if l.process, err = s.Reaper.Start(program); err != nil {
+	if l.process, err = s.fork(program); err != nil {
 		if l.output != nil {
 			l.output.started()
 		}
@@ -103,10 +105,18 @@ func (s *Starter) start(spec command.Spec, index int, foreground bool) (*life, e
 	if l.private != nil {
 		l.private.Release() // the copy's alone from here on
 	}
-	if s.Forked != nil {
-		s.once.Do(func() { s.Forked(l.process.PID()) })
-	}
 	return l, nil
+}
+
+// fork starts one at a time, which the reaper does anyway.
+func (s *Starter) fork(program reap.Program) (*reap.Process, error) {
+	s.forking.Lock()
+	defer s.forking.Unlock()
+	process, err := s.Reaper.Start(program)
+	if err == nil && s.Forked != nil {
+		s.once.Do(func() { s.Forked(process.PID()) })
+	}
+	return process, err
 }
 
 // refusal explains why the kernel did not start a program.
