@@ -105,9 +105,9 @@ func (r *runner) run() (err error) {
 	}
 	start := &supervisor.Starter{
 		Reaper: r.reaper, Sockets: r.sockets, Ignored: early.Ignored(), Output: r.output(), Log: r.log, PrivateDir: r.runtimeDir,
+		Reserve: reserveThreads,
 		Forked: func(int) {
 			early.CatchRest()
-			reserveThreads()
 			r.memory.find()
 			r.open()
 		},

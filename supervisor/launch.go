@@ -30,14 +30,16 @@ type Starter struct {
 	// is told where that cannot be written.
 	PrivateDir string
 	Log        *slog.Logger
-	// Forked is called after the first successful start, with its pid; the others
-	// wait for it.
-	Forked func(pid int)
+	// Reserve is called after the first successful start and before any other, Forked
+	// after that, with its pid.
+	Reserve func()
+	Forked  func(pid int)
 
-	forking sync.Mutex
-	once    sync.Once
-	count   atomic.Uint64
-	said    sync.Once
+	forking  sync.Mutex
+	reserved sync.Once
+	once     sync.Once
+	count    atomic.Uint64
+	said     sync.Once
 }
 
 // Launch starts one copy.
@@ -105,6 +107,9 @@ func (s *Starter) start(spec command.Spec, index int, foreground bool) (*life, e
 	if l.private != nil {
 		l.private.Release() // the copy's alone from here on
 	}
+	if s.Forked != nil {
+		s.once.Do(func() { s.Forked(l.process.PID()) })
+	}
 	return l, nil
 }
 
@@ -113,8 +118,8 @@ func (s *Starter) fork(program reap.Program) (*reap.Process, error) {
 	s.forking.Lock()
 	defer s.forking.Unlock()
 	process, err := s.Reaper.Start(program)
-	if err == nil && s.Forked != nil {
-		s.once.Do(func() { s.Forked(process.PID()) })
+	if err == nil && s.Reserve != nil {
+		s.reserved.Do(s.Reserve)
 	}
 	return process, err
 }
