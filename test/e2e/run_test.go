@@ -115,7 +115,7 @@ func TestExitZeroIsFinished(t *testing.T) {
 			t.Errorf("started %d times, not 3\n%s", n, r)
 		}
 		// always: 0 is a death like another
-		r = start(t, p, stage.Story{Words: run("--restart always --backoff 5ms", sh("echo born")...)})
+		r = start(t, p, stage.Story{Words: run("--restart always --backoff 5ms --give-up 10000/60s", sh("echo born")...)})
 		r.Says("born", 3)
 		r.Signal(syscall.SIGTERM)
 		r.Exit()
